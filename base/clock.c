@@ -1,0 +1,43 @@
+#include "clock.h"
+
+#include <errno.h>
+#include <time.h>
+
+static struct timespec read_clock(clockid_t id)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(id, &ts);
+    return ts;
+}
+
+int64_t clock_now_us(void)
+{
+    const struct timespec ts = read_clock(CLOCK_MONOTONIC);
+
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t clock_now_ms(void)
+{
+    return clock_now_us() / 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    const struct timespec ts = read_clock(CLOCK_REALTIME);
+
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void clock_sleep_ms(int64_t ms)
+{
+    const int64_t end_us = clock_now_us() + ms * 1000;
+    const struct timespec end = {
+        .tv_sec = end_us / 1000000,
+        .tv_nsec = (end_us % 1000000) * 1000,
+    };
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+        ;
+}

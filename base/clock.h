@@ -1,0 +1,17 @@
+/* The two clocks. All timing uses the monotonic one; the wall clock is for log stamps only. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic time in milliseconds or microseconds since an arbitrary start. Never fails. */
+int64_t clock_now_ms(void);
+int64_t clock_now_us(void);
+
+/* Wall-clock time in milliseconds since 1970-01-01 UTC. Can jump: never compute a wait from it. */
+int64_t clock_wall_ms(void);
+
+/* Sleep for at least `ms` milliseconds, signals notwithstanding. */
+void clock_sleep_ms(int64_t ms);
+
+#endif

@@ -1,0 +1,123 @@
+#include "parse.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+    bool overflow = false;
+
+    if (*text == '\0')
+        return -EINVAL;
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p < '0' || *p > '9')
+            return -EINVAL;
+        overflow |= __builtin_mul_overflow(value, 10U, &value);
+        overflow |= __builtin_add_overflow(value, (uint64_t)(*p - '0'), &value);
+    }
+    if (overflow || value < min || value > max)
+        return -ERANGE;
+    *out = value;
+    return 0;
+}
+
+int parse_flag(const char *text, bool *out)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {
+        {"1", true},  {"y", true},  {"yes", true}, {"true", true},   {"on", true},
+        {"0", false}, {"n", false}, {"no", false}, {"false", false}, {"off", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (strcasecmp(text, words[i].word) == 0) {
+            *out = words[i].value;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+/* Copy text[0..length) as a string. -EINVAL when it is empty or does not fit. */
+static int copy_part(char *to, size_t size, const char *text, size_t length)
+{
+    if (length == 0 || length >= size)
+        return -EINVAL;
+    memcpy(to, text, length);
+    to[length] = '\0';
+    return 0;
+}
+
+/* Where the host of an authority ends: at the bracket's end for IPv6, else at the last colon. */
+static const char *host_end(const char *text, const char *end, bool *bracketed)
+{
+    *bracketed = *text == '[';
+    if (*bracketed)
+        return memchr(text, ']', (size_t)(end - text));
+    const char *colon = memchr(text, ':', (size_t)(end - text));
+    return colon != NULL ? colon : end;
+}
+
+/* Parse text..end as HOST[:PORT]; without a port *port stays as it is and *has_port is false. */
+static int parse_authority(const char *text, const char *end, struct host_port *out, bool *has_port)
+{
+    bool bracketed = false;
+    const char *host = text;
+    const char *stop = host_end(text, end, &bracketed);
+    char digits[8];
+    uint64_t port = 0;
+
+    if (stop == NULL)
+        return -EINVAL;
+    if (bracketed)
+        host++;
+    if (copy_part(out->host, sizeof(out->host), host, (size_t)(stop - host)) != 0)
+        return -EINVAL;
+    if (bracketed)
+        stop++;
+    *has_port = stop != end;
+    if (!*has_port)
+        return 0;
+    if (*stop != ':' || copy_part(digits, sizeof(digits), stop + 1, (size_t)(end - stop - 1)) != 0)
+        return -EINVAL;
+    if (parse_u64(digits, 0, UINT16_MAX, &port) != 0)
+        return -EINVAL;
+    out->port = (uint16_t)port;
+    return 0;
+}
+
+int parse_host_port(const char *text, struct host_port *out)
+{
+    struct host_port parsed = {0};
+    bool has_port = false;
+
+    if (parse_authority(text, text + strlen(text), &parsed, &has_port) != 0 || !has_port)
+        return -EINVAL;
+    *out = parsed;
+    return 0;
+}
+
+int parse_url(const char *text, uint16_t default_port, struct url *out)
+{
+    struct url parsed = {.authority.port = default_port};
+    bool has_port = false;
+    const char *mark = strstr(text, "://");
+
+    if (mark == NULL ||
+        copy_part(parsed.scheme, sizeof(parsed.scheme), text, (size_t)(mark - text)) != 0)
+        return -EINVAL;
+    const char *authority = mark + 3;
+    const char *path = strchrnul(authority, '/');
+    const char *shown = *path != '\0' ? path : "/";
+
+    if (parse_authority(authority, path, &parsed.authority, &has_port) != 0)
+        return -EINVAL;
+    if (copy_part(parsed.path, sizeof(parsed.path), shown, strlen(shown)) != 0)
+        return -EINVAL;
+    *out = parsed;
+    return 0;
+}

@@ -1,0 +1,85 @@
+#include "base/parse.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <inttypes.h>
+
+struct number_case {
+    char text[32];
+    int result;
+    uint64_t value;
+};
+
+ParameterizedTestParameters(parse, reads_whole_decimal_numbers_only)
+{
+    static struct number_case cases[] = {
+        {"0", 0, 0},
+        {"00032", 0, 32},
+        {"100", 0, 100},
+        {"101", -ERANGE, 0},
+        {"18446744073709551616", -ERANGE, 0},
+        {"99999999999999999999999", -ERANGE, 0},
+        {"", -EINVAL, 0},
+        {"-1", -EINVAL, 0},
+        {"+5", -EINVAL, 0},
+        {" 5", -EINVAL, 0},
+        {"5 ", -EINVAL, 0},
+        {"0x10", -EINVAL, 0},
+        {"1.5", -EINVAL, 0},
+    };
+    return cr_make_param_array(struct number_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct number_case *c, parse, reads_whole_decimal_numbers_only)
+{
+    uint64_t value = 0;
+
+    cr_assert_eq(parse_u64(c->text, 0, 100, &value), c->result, "\"%s\"", c->text);
+    cr_assert_eq(value, c->value, "\"%s\" gave %" PRIu64, c->text, value);
+}
+
+struct url_case {
+    char text[64];
+    int result;
+    char host[32];
+    uint16_t port;
+    char path[32];
+};
+
+ParameterizedTestParameters(parse, splits_addresses_of_services)
+{
+    static struct url_case cases[] = {
+        {"http://rng", 0, "rng", 80, "/"},
+        {"http://rng:8001", 0, "rng", 8001, "/"},
+        {"http://rng:8001/x/y", 0, "rng", 8001, "/x/y"},
+        {"redis://[::1]:6379", 0, "::1", 6379, "/"},
+        {"rng", -EINVAL, "", 0, ""},
+        {"http://", -EINVAL, "", 0, ""},
+        {"http://:80", -EINVAL, "", 0, ""},
+        {"http://rng:", -EINVAL, "", 0, ""},
+        {"http://rng:99999", -EINVAL, "", 0, ""},
+        {"http://rng:8x", -EINVAL, "", 0, ""},
+        {"http://[::1", -EINVAL, "", 0, ""},
+    };
+    return cr_make_param_array(struct url_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct url_case *c, parse, splits_addresses_of_services)
+{
+    struct url url = {0};
+
+    cr_assert_eq(parse_url(c->text, 80, &url), c->result, "\"%s\"", c->text);
+    cr_assert_str_eq(url.authority.host, c->host);
+    cr_assert_eq(url.authority.port, c->port);
+    cr_assert_str_eq(url.path, c->path);
+}
+
+Test(parse, asks_for_a_port_where_one_listens)
+{
+    struct host_port address;
+
+    cr_assert_eq(parse_host_port("0.0.0.0", &address), -EINVAL);
+    cr_assert_eq(parse_host_port("0.0.0.0:80", &address), 0);
+    cr_assert_str_eq(address.host, "0.0.0.0");
+    cr_assert_eq(address.port, 80);
+}
