@@ -1,0 +1,305 @@
+/* The wire codec: layouts of docs/PROTOCOL.md sections 2 and 4 as code.
+ *
+ * Reading: a cursor over borrowed bytes that checks its end. A failed read sets `bad` and returns zeros,
+ * so a record is read straight through and checked once, by wire_read_ok(). Byte views point into the frame
+ * and live as long as it does.
+ * Writing: appends to a blob that grows; -ENOMEM is the only error.
+ * No thread state: any thread, one writer per blob. */
+#ifndef BASE_WIRE_H
+#define BASE_WIRE_H
+
+#include "blob.h"
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_VERSION 1
+#define WIRE_HEADER_BYTES 32
+
+/* Limits (PROTOCOL.md section 7). */
+#define WIRE_PAYLOAD_MAX ((size_t)16 << 20)
+#define WIRE_FRAME_MAX ((size_t)17 << 20)
+#define WIRE_BATCH_BYTES ((size_t)64 << 10)
+#define WIRE_TEXT_MAX 4096
+#define WIRE_FUNCTIONS_MAX 1024
+#define WIRE_SLOTS_MAX 1024
+
+/* As a size of arguments or results: each has its own length. */
+#define WIRE_VARIABLE UINT32_MAX
+
+#define WIRE_FLAG_RESEND 1U
+
+enum wire_type {
+    WIRE_HELLO = 1,
+    WIRE_WELCOME,
+    WIRE_REFUSED,
+    WIRE_GONE,
+    WIRE_ACK,
+    WIRE_PING,
+    WIRE_BYE,
+    WIRE_FUNCTION,
+    WIRE_SUBMIT,
+    WIRE_RESULTS,
+    WIRE_TASKS,
+    WIRE_OUTCOMES,
+    WIRE_REVOKE,
+    WIRE_DRAIN,
+    WIRE_QUERY,
+    WIRE_STATUS,
+    WIRE_TYPE_END,
+};
+
+enum wire_role {
+    WIRE_CLIENT = 1,
+    WIRE_AGENT = 2,
+};
+
+/* How a task (or one attempt) ended. The bytes of OK are the result; those of every other outcome are a
+ * failure record (struct wire_failure). */
+enum wire_outcome {
+    WIRE_OK,
+    WIRE_FAILED,    /* the function said so; code is the function's */
+    WIRE_CRASHED,   /* its executor died; code is the exit code, or 128 + signal */
+    WIRE_LOST,      /* its hosts were lost too often */
+    WIRE_TIMEOUT,   /* killed at its limit; code is the limit in ms */
+    WIRE_CANCELLED, /* revoked */
+    WIRE_REFUSED_TASK, /* no such program or function there, or a different one */
+    WIRE_OUTCOME_END,
+};
+
+enum wire_reason {
+    WIRE_REASON_VERSION = 1, /* protocol versions differ */
+    WIRE_REASON_ROLE,        /* this socket or key is for the other role */
+    WIRE_REASON_FRAME,       /* a frame that does not decode */
+    WIRE_REASON_LIMIT,       /* over a limit or out of credit */
+    WIRE_REASON_STOPPING,    /* the broker is shutting down */
+};
+
+/* Names for logs, listings and messages; "unknown" for other values. */
+const char *wire_type_name(enum wire_type type);
+const char *wire_outcome_name(enum wire_outcome outcome);
+
+/* ---- cursor ---- */
+
+struct wire_cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+
+struct wire_bytes {
+    const uint8_t *data;
+    size_t size;
+};
+
+uint8_t wire_get_u8(struct wire_cursor *c);
+uint16_t wire_get_u16(struct wire_cursor *c);
+uint32_t wire_get_u32(struct wire_cursor *c);
+uint64_t wire_get_u64(struct wire_cursor *c);
+struct wire_bytes wire_get_bytes(struct wire_cursor *c, size_t size);
+/* Text: 16-bit length, bytes. More than WIRE_TEXT_MAX or a zero byte inside is bad. */
+struct wire_bytes wire_get_text(struct wire_cursor *c);
+
+/* Has everything read so far been there, and is nothing left? 0 or -EPROTO. */
+NODISCARD int wire_read_ok(const struct wire_cursor *c);
+
+/* Copy a text view into a C string, cut to what fits. Returns `buffer`. */
+const char *wire_text_copy(struct wire_bytes text, char *buffer, size_t size);
+
+/* The caller has reserved the room (blob_reserve); nothing is checked. */
+void wire_put_u8(struct blob *b, uint8_t value);
+void wire_put_u16(struct blob *b, uint16_t value);
+void wire_put_u32(struct blob *b, uint32_t value);
+void wire_put_u64(struct blob *b, uint64_t value);
+void wire_put_bytes(struct blob *b, const void *data, size_t size);
+/* At most WIRE_TEXT_MAX bytes of `text` are written; room needed: 2 + that. */
+void wire_put_text(struct blob *b, const char *text);
+
+/* ---- frames ---- */
+
+struct wire_header {
+    enum wire_type type;
+    uint16_t flags;
+    uint32_t count;
+    uint64_t link;
+    uint64_t seq;
+    uint64_t ack;
+};
+
+/* Start a frame: a new blob with a header (count 0, seq 0) and room for `body_bytes` more. NULL: no memory. */
+NODISCARD struct blob *wire_frame_new(enum wire_type type, uint64_t link, size_t body_bytes);
+
+/* Header fields of a finished frame, changed in place. */
+void wire_frame_add_count(struct blob *frame, uint32_t more);
+uint32_t wire_frame_count(const struct blob *frame);
+void wire_frame_set_flags(struct blob *frame, uint16_t flags);
+void wire_frame_stamp(struct blob *frame, uint64_t seq, uint64_t ack);
+
+/* Decode the header and set *body to what follows. -EPROTO: too short, unknown version or type, link 0. */
+NODISCARD int wire_frame_read(const uint8_t *data,
+                              size_t size,
+                              struct wire_header *header,
+                              struct wire_cursor *body);
+
+/* ---- records ----
+ * Each get function reads one record at the cursor and returns 0 or -EPROTO (cursor bad, or a value outside
+ * its range); each put function appends one and returns 0 or -ENOMEM. Layouts: fields in the order of the
+ * struct, text and bytes with their length in front. */
+
+struct wire_hello {
+    enum wire_role role;   /* u8 */
+    uint32_t pid;
+    uint64_t incarnation;  /* random per process life */
+    uint32_t slots;        /* agents: 1...WIRE_SLOTS_MAX; clients: 0 */
+    struct wire_bytes host; /* text */
+    struct wire_bytes name; /* text: program or "agent" */
+    struct wire_bytes version;
+};
+NODISCARD int wire_get_hello(struct wire_cursor *c, struct wire_hello *out);
+NODISCARD int wire_put_hello(struct blob *b, const struct wire_hello *hello);
+
+struct wire_welcome {
+    uint64_t epoch;
+    uint32_t lease_ms;
+    uint32_t ping_ms;
+    uint32_t credit_tasks;
+    uint64_t credit_bytes;
+    struct wire_bytes version;
+};
+NODISCARD int wire_get_welcome(struct wire_cursor *c, struct wire_welcome *out);
+NODISCARD int wire_put_welcome(struct blob *b, const struct wire_welcome *welcome);
+
+struct wire_refused {
+    enum wire_reason reason; /* u16 */
+    struct wire_bytes text;
+};
+NODISCARD int wire_get_refused(struct wire_cursor *c, struct wire_refused *out);
+NODISCARD int wire_put_refused(struct blob *b, const struct wire_refused *refused);
+
+struct wire_ping {
+    uint64_t last_seq; /* the last the sender has sent */
+    uint64_t clock;    /* the sender's own; in an echo: the other side's, unchanged; 0: no echo asked */
+};
+NODISCARD int wire_get_ping(struct wire_cursor *c, struct wire_ping *out);
+NODISCARD int wire_put_ping(struct blob *b, const struct wire_ping *ping);
+
+#define WIRE_SHA256_BYTES 32
+
+struct wire_function {
+    uint32_t number;       /* client -> broker: 0...WIRE_FUNCTIONS_MAX-1, of the session; broker -> agent: of the broker */
+    uint32_t argument_bytes; /* or WIRE_VARIABLE */
+    uint32_t result_bytes;   /* or WIRE_VARIABLE */
+    uint8_t sha256[WIRE_SHA256_BYTES]; /* of the program file; zeros for a builtin */
+    struct wire_bytes program; /* base name; empty: builtin of scoop-worker */
+    struct wire_bytes name;
+};
+NODISCARD int wire_get_function(struct wire_cursor *c, struct wire_function *out);
+NODISCARD int wire_put_function(struct blob *b, const struct wire_function *function);
+
+/* SUBMIT is a sequence of runs: tasks of one function with consecutive numbers. `count` of the frame's header
+ * is the number of tasks. After the run's head come `count` arguments: of `argument_bytes` each, or, when
+ * that is WIRE_VARIABLE, each with a 32-bit length in front. */
+#define WIRE_RUN_BYTES 24
+struct wire_run {
+    uint32_t function;
+    uint32_t count; /* at least 1 */
+    uint32_t argument_bytes;
+    uint32_t limit_ms; /* run time limit of each task; 0: none */
+    uint64_t first_no;
+};
+NODISCARD int wire_get_run(struct wire_cursor *c, struct wire_run *out);
+NODISCARD int wire_put_run(struct blob *b, const struct wire_run *run);
+/* The next argument of `run`; `bad` is set at the end or above WIRE_PAYLOAD_MAX. */
+struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run *run);
+
+#define WIRE_RESULT_BYTES 20
+struct wire_result {
+    uint64_t no;
+    enum wire_outcome outcome; /* u8 */
+    uint8_t reserved;
+    uint16_t attempts;
+    uint32_t run_us;
+    struct wire_bytes bytes; /* u32 length */
+};
+NODISCARD int wire_get_result(struct wire_cursor *c, struct wire_result *out);
+NODISCARD int wire_put_result(struct blob *b, const struct wire_result *result);
+
+#define WIRE_TASK_BYTES 24
+struct wire_task {
+    uint64_t id;
+    uint32_t function;
+    uint32_t limit_ms;
+    uint16_t attempt;
+    uint16_t reserved;
+    struct wire_bytes argument; /* u32 length */
+};
+NODISCARD int wire_get_task(struct wire_cursor *c, struct wire_task *out);
+NODISCARD int wire_put_task(struct blob *b, const struct wire_task *task);
+
+#define WIRE_ATTEMPT_BYTES 20
+struct wire_attempt {
+    uint64_t id;
+    uint16_t attempt;
+    enum wire_outcome outcome; /* u8 */
+    uint8_t reserved;
+    uint32_t run_us; /* time in the function */
+    struct wire_bytes bytes; /* u32 length */
+};
+NODISCARD int wire_get_attempt(struct wire_cursor *c, struct wire_attempt *out);
+NODISCARD int wire_put_attempt(struct blob *b, const struct wire_attempt *attempt);
+
+/* What the bytes of an outcome other than OK hold. */
+struct wire_failure {
+    uint32_t code;
+    struct wire_bytes host;
+    struct wire_bytes text;
+};
+NODISCARD int wire_get_failure(struct wire_bytes bytes, struct wire_failure *out);
+NODISCARD int wire_put_failure(struct blob *b, const struct wire_failure *failure);
+
+enum wire_worker_state {
+    WIRE_WORKER_READY,
+    WIRE_WORKER_SILENT, /* its connection is closed; the lease still runs */
+    WIRE_WORKER_DRAINING,
+    WIRE_WORKER_LOST, /* shown for a minute after the end */
+    WIRE_WORKER_LEFT, /* said BYE; shown for a minute */
+    WIRE_WORKER_STATE_END,
+};
+const char *wire_worker_state_name(enum wire_worker_state state);
+
+/* STATUS: one wire_counters, then `count` workers. */
+struct wire_counters {
+    uint64_t epoch;
+    uint64_t uptime_ms;
+    uint64_t ready;    /* tasks waiting for a slot */
+    uint64_t leased;   /* tasks held by agents */
+    uint64_t accepted; /* ever, in this epoch; likewise below */
+    uint64_t done;
+    uint64_t failed;   /* every outcome that is not ok */
+    uint64_t requeued;
+    uint64_t stale;
+    uint32_t sessions;
+    struct wire_bytes version;
+};
+NODISCARD int wire_get_counters(struct wire_cursor *c, struct wire_counters *out);
+NODISCARD int wire_put_counters(struct blob *b, const struct wire_counters *counters);
+
+struct wire_worker {
+    uint64_t incarnation;
+    enum wire_worker_state state; /* u8 */
+    uint32_t pid;
+    uint32_t slots;
+    uint32_t busy;   /* slots in use: min(slots, leased) */
+    uint32_t leased; /* tasks it holds */
+    uint64_t done;
+    uint64_t failed;
+    uint32_t silent_ms; /* since its last frame */
+    struct wire_bytes host;
+    struct wire_bytes version;
+};
+NODISCARD int wire_get_worker(struct wire_cursor *c, struct wire_worker *out);
+NODISCARD int wire_put_worker(struct blob *b, const struct wire_worker *worker);
+
+#endif
