@@ -62,8 +62,8 @@ struct dialler_input {
 /* Take one message from the socket, and see to the link's own frames inside. `now_ms` is monotonic. */
 enum dialler_event dialler_receive(struct dialler *d, int64_t now_ms, struct dialler_input *out);
 
-/* Due timers: HELLO again, PING, lease. Returns NOTHING, EXPIRED, or GONE (clients: silence of three leases, so that
- * a new link is tried); *next_ms becomes the time at which it wants to be called again. */
+/* Due timers: HELLO again, PING, lease. Returns NOTHING or (agents) EXPIRED; *next_ms becomes the time at which
+ * it wants to be called again. */
 enum dialler_event dialler_tick(struct dialler *d, int64_t now_ms, int64_t *next_ms);
 
 /* Is the link open (WELCOME came, not gone since)? */
