@@ -1,0 +1,85 @@
+/* What an agent and one of its executors say to each other, through one memory file:
+ *
+ *   control page | ring of tasks (agent -> executor) | ring of outcomes (executor -> agent)
+ *
+ * Both are processes of one host, and an executor with another CHANNEL_VERSION says so and exits, so records are
+ * structs in host byte order. A record is a head of 16 bytes and a body padded to 16, so bodies are aligned to 16.
+ * A record larger than the ring passes in pieces.
+ *
+ * The executor runs tasks in the order in which they were put, and answers in that order. Before each one it *claims*
+ * it: moves `claim` from n to n + 1, where n is how many it has claimed so far. So whoever outlives the executor knows
+ * which task it was running, and the agent can *recall* all tasks that are not claimed yet, exactly: it sets
+ * CHANNEL_CLOSED in `claim` and puts CHANNEL_RESUME behind them; the executor skips to it and clears the bit. */
+#ifndef BASE_CHANNEL_H
+#define BASE_CHANNEL_H
+
+#include "err.h"
+#include "ring.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Room of each ring, unless a test wants less. */
+#define CHANNEL_CAPACITY ((size_t)1 << 20)
+
+/* "MEMORY,BELL,VERSION": descriptors of the memory file and of the eventfd that wakes the agent. */
+#define CHANNEL_VARIABLE "SCOOP_EXECUTOR"
+#define CHANNEL_VERSION 1
+
+#define CHANNEL_CLOSED ((uint64_t)1 << 63)
+
+struct channel_shared {
+    alignas(RING_LINE) _Atomic uint64_t claim; /* tasks claimed, and CHANNEL_CLOSED */
+};
+
+struct channel {
+    struct channel_shared *shared;
+    struct ring tasks;
+    struct ring outcomes;
+};
+
+#define CHANNEL_ALIGNMENT 16
+
+/* Agent -> executor. */
+struct channel_task {
+    uint32_t bytes;    /* of the body: argument, or the name of a function */
+    uint16_t function; /* by order of definition from 0, or one of the values below */
+    uint16_t attempt;
+    uint64_t id;       /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
+};
+
+#define CHANNEL_DEFINE 0xffff        /* defines the next function; its body is the name */
+#define CHANNEL_RESUME 0xfffe        /* end of what was recalled */
+#define CHANNEL_FUNCTIONS_MAX 0xfff0
+
+/* Executor -> agent. */
+struct channel_outcome {
+    uint32_t bytes;  /* of the body: the result, or a struct wire_failure */
+    uint32_t run_us;
+    uint32_t id;     /* low half of the task's */
+    uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK; or CHANNEL_READY */
+    uint16_t reserved;
+};
+
+#define CHANNEL_READY 0xffff /* the first record: main() reached scoop_init() */
+
+_Static_assert(sizeof(struct channel_task) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
+_Static_assert(sizeof(struct channel_outcome) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
+
+/* Bytes that a record with a body of `bytes` takes in the ring. */
+static inline size_t channel_record_bytes(size_t bytes)
+{
+    return CHANNEL_ALIGNMENT + ((bytes + CHANNEL_ALIGNMENT - 1) & ~(size_t)(CHANNEL_ALIGNMENT - 1));
+}
+
+/* A memory file for rings of `capacity` (a power of two, at least a page); *fd is owned by the caller. */
+NODISCARD int channel_file(size_t capacity, int *fd);
+
+/* Map both rings. Negative errno of fstat or mmap; -EINVAL: not a channel_file(). */
+NODISCARD int channel_map(struct channel *channel, int fd);
+
+/* Zeroed channels are accepted. */
+void channel_unmap(struct channel *channel);
+
+#endif
