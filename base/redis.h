@@ -1,0 +1,60 @@
+/* One connection to Redis that comes back by itself.
+ *
+ * The address is found with base/resolve, the password is read again at each connect, and every
+ * wait has a deadline. One thread owns the object and drives it: redis_connect() until it returns
+ * 0, then commands; after any error the connection is closed and the next redis_connect() begins
+ * again, with back-off. Nothing is sent twice: what to repeat is the owner's decision. The log is
+ * the owner's too: redis_reason() gives the line. The program must ignore SIGPIPE. */
+#ifndef BASE_REDIS_H
+#define BASE_REDIS_H
+
+#include "err.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct redis;
+
+struct redis_options {
+    const char *url;           /* redis://[:password@]host[:port][/db], see redis_new(); copied */
+    const char *password_file; /* its first line is the password; NULL or "": none. Copied */
+    int64_t timeout_ms;        /* of connecting, and of each wait for a reply */
+};
+
+/* Back-off after a failure: first, doubling to the last. */
+#define REDIS_RETRY_FIRST_MS 100
+#define REDIS_RETRY_LAST_MS  2000
+
+/* Is this a URL that redis_new() takes? For settings, before anything is started. */
+bool redis_url_is_valid(const char *url);
+
+/* Make an unconnected object and start to look up its host. *out is owned by the caller
+ * (redis_free()). -EINVAL: bad URL; -ENOMEM, -EAGAIN: no memory or thread. */
+NODISCARD int redis_new(const struct redis_options *options, struct redis **out);
+void redis_free(struct redis *redis);
+
+/* Be connected and logged in. 0: connected (perhaps already); -EAGAIN: the back-off is not over, or
+ * the name is not looked up yet; another -errno: this try failed, redis_reason() tells why. Waits
+ * at most three times timeout_ms. */
+NODISCARD int redis_connect(struct redis *redis);
+
+/* Queue one command, to be sent with the next redis_read_reply(). -ENOTCONN, -ENOMEM. */
+NODISCARD int redis_queue(struct redis *redis, int count, const char **words, const size_t *bytes);
+
+/* Take the reply of the oldest queued command. *out is owned by the caller (freeReplyObject()).
+ * An error reply is an error too: -EREMOTEIO. -ETIMEDOUT: no reply in time; -ECONNRESET: the
+ * connection broke. After an error the connection is closed; whether Redis did the command is
+ * unknown. */
+NODISCARD int redis_read_reply(struct redis *redis, redisReply **out);
+
+/* Close the connection and start the back-off, as after an error of ours with `reason`. */
+void redis_drop(struct redis *redis, const char *reason);
+
+bool redis_is_connected(const struct redis *redis);
+
+/* The last failure as one line without secrets, such as "192.0.2.1:6379: Connection refused".
+ * Borrowed until the next call. */
+const char *redis_reason(const struct redis *redis);
+
+#endif
