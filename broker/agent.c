@@ -1,0 +1,272 @@
+/* Agents as the core sees them: what they hold and where they stand for the scheduler. Invariants: a LEASED or
+ * REVOKED task stands in its agent's list of leases; an agent stands on exactly one shelf until it ends. */
+#include "state.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+struct agent *agent_new(uint32_t slots)
+{
+    struct agent *agent = calloc(1, sizeof(*agent));
+
+    if (agent != NULL)
+        agent->slots = slots;
+    return agent;
+}
+
+void agent_free(struct agent *agent)
+{
+    blob_unref(agent->tasks);
+    blob_unref(agent->revokes);
+    free(agent->told);
+    free(agent);
+}
+
+static enum agent_shelf right_shelf(const struct agent *agent)
+{
+    if (agent->draining || agent->peer.ended || agent->peer.unreachable_ms != 0)
+        return AGENT_APART;
+    return agent->leases.count < agent->slots ? AGENT_IDLE : AGENT_BUSY;
+}
+
+void agent_shelve(struct core *core, struct agent *agent, bool room)
+{
+    const enum agent_shelf shelf = right_shelf(agent);
+
+    if (room && shelf == agent->shelf && (shelf != AGENT_BUSY || core->shelves[shelf] == agent))
+        return;
+    if (agent->prev != NULL)
+        DL_DELETE(core->shelves[agent->shelf], agent);
+    agent->shelf = shelf;
+    if (room && shelf == AGENT_BUSY)
+        DL_PREPEND(core->shelves[shelf], agent);
+    else
+        DL_APPEND(core->shelves[shelf], agent);
+}
+
+/* ---- leasing ---- */
+
+static bool was_told(const struct agent *agent, uint16_t number)
+{
+    return number / 8U < agent->told_bytes && (agent->told[number / 8] & 1U << number % 8) != 0;
+}
+
+static int mark_told(struct agent *agent, uint16_t number)
+{
+    if (number / 8U >= agent->told_bytes) {
+        const uint32_t bytes = number / 8U + 32;
+        uint8_t *told = realloc(agent->told, bytes);
+
+        if (told == NULL)
+            return -ENOMEM;
+        memset(told + agent->told_bytes, 0, bytes - agent->told_bytes);
+        agent->told = told;
+        agent->told_bytes = bytes;
+    }
+    agent->told[number / 8] |= (uint8_t)(1U << number % 8);
+    return 0;
+}
+
+/* FUNCTION goes out before the TASKS frame that is being filled: frames are numbered when they are sent. */
+static int tell_function(struct core *core, struct agent *agent, uint16_t number)
+{
+    if (was_told(agent, number))
+        return 0;
+    struct blob *frame = wire_frame_new(WIRE_FUNCTION, agent->peer.link.id, 128);
+
+    if (frame == NULL || wire_put_function(frame, &core->function_by_number[number]->wire) != 0 ||
+        mark_told(agent, number) != 0) {
+        blob_unref(frame);
+        return -ENOMEM;
+    }
+    wire_frame_add_count(frame, 1);
+    peer_send(core, &agent->peer, frame);
+    return 0;
+}
+
+static void flush_tasks(struct core *core, struct agent *agent)
+{
+    if (agent->tasks != NULL)
+        peer_send(core, &agent->peer, steal(&agent->tasks));
+}
+
+static int append_task(struct core *core, struct agent *agent, const struct task *task)
+{
+    const struct wire_task record = {
+        .id = task_id(task),
+        .function = task->function,
+        .limit_ms = task->limit_ms,
+        .attempt = task->attempt,
+        .argument = {task->argument, task->argument_bytes},
+    };
+
+    if (agent->tasks != NULL &&
+        agent->tasks->size + task->argument_bytes > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
+        flush_tasks(core, agent);
+    if (agent->tasks == NULL)
+        agent->tasks = wire_frame_new(WIRE_TASKS, agent->peer.link.id, WIRE_TASK_BYTES);
+    if (agent->tasks == NULL || wire_put_task(agent->tasks, &record) != 0)
+        return -ENOMEM;
+    wire_frame_add_count(agent->tasks, 1);
+    return 0;
+}
+
+void agent_lease(struct core *core, struct agent *agent, struct task *task)
+{
+    task_step(task, TASK_LEASE);
+    task->agent = agent;
+    task_list_push_back(&agent->leases, task);
+    core->counters.leased++;
+    if (tell_function(core, agent, task->function) != 0 || append_task(core, agent, task) != 0) {
+        /* It cannot be told of its task: as good as lost, and the task goes elsewhere. */
+        peer_refuse(core, &agent->peer, WIRE_REASON_LIMIT, "the broker is out of memory");
+        return;
+    }
+    agent_shelve(core, agent, false);
+    peer_touch(core, &agent->peer);
+}
+
+void agent_revoke(struct core *core, struct task *task)
+{
+    struct agent *agent = task->agent;
+
+    if (task_step(task, TASK_CANCEL) == TASK_REFUSE)
+        return;
+    task->session = NULL;
+    if (agent->revokes == NULL)
+        agent->revokes = wire_frame_new(WIRE_REVOKE, agent->peer.link.id, 8);
+    if (agent->revokes == NULL || blob_reserve(agent->revokes, 8) != 0)
+        return; /* it runs to its end, and its outcome is dropped */
+    wire_put_u64(agent->revokes, task_id(task));
+    wire_frame_add_count(agent->revokes, 1);
+    peer_touch(core, &agent->peer);
+}
+
+void agent_flush(struct core *core, struct agent *agent)
+{
+    flush_tasks(core, agent);
+    if (agent->revokes != NULL)
+        peer_send(core, &agent->peer, steal(&agent->revokes));
+}
+
+/* ---- outcomes ---- */
+
+/* Take a task out of its agent's hands. */
+static void unlease(struct core *core, struct task *task)
+{
+    task_list_remove(&task->agent->leases, task);
+    task->agent = NULL;
+    core->counters.leased--;
+}
+
+/* Step a task that its agent holds no more, and do what the table says. */
+static void settle(struct core *core, struct task *task, enum task_event event,
+                   const struct wire_attempt *outcome)
+{
+    switch (task_step(task, event)) {
+    case TASK_DELIVER:
+        session_deliver(core, task, outcome);
+        task_free(&core->slab, task);
+        return;
+    case TASK_DROP:
+        task_free(&core->slab, task);
+        return;
+    case TASK_QUEUE_BACK:
+    case TASK_QUEUE_FRONT:
+        session_queue(core, task, event == TASK_LOSS);
+        return;
+    case TASK_REFUSE:
+    case TASK_SEND:
+    case TASK_SEND_REVOKE:
+        core->counters.illegal++;
+        return;
+    }
+}
+
+static void take_outcome(struct core *core, struct agent *agent, struct task *task,
+                         const struct wire_attempt *outcome)
+{
+    enum task_event event = TASK_OUTCOME;
+
+    if (outcome->outcome == WIRE_CRASHED) {
+        event = task_count_crash(task);
+        core->counters.requeued_crash += event == TASK_CRASH;
+    }
+    if (outcome->outcome == WIRE_OK) {
+        function_measure(core->function_by_number[task->function], outcome->run_us);
+        agent->done++;
+    } else {
+        agent->failed++;
+    }
+    unlease(core, task);
+    settle(core, task, event, outcome);
+}
+
+int agent_outcomes(struct core *core, struct agent *agent, const struct wire_header *header,
+                   struct wire_cursor *body)
+{
+    struct wire_attempt outcome;
+
+    for (uint32_t i = 0; i < header->count; i++) {
+        if (wire_get_attempt(body, &outcome) != 0)
+            return -EPROTO;
+        struct task *task = task_find(&core->slab, outcome.id);
+
+        if (task == NULL || task->agent != agent || task->attempt != outcome.attempt)
+            core->counters.stale++;
+        else
+            take_outcome(core, agent, task, &outcome);
+    }
+    agent_shelve(core, agent, true);
+    return wire_read_ok(body);
+}
+
+/* ---- the end ---- */
+
+/* One task of a lost agent. The failure is only read when it was the last try. */
+static void lose_task(struct core *core, struct task *task, const char *host)
+{
+    char text[96];
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(256);
+    struct wire_attempt outcome = {.outcome = WIRE_LOST};
+    const enum task_event event = task_count_loss(task);
+
+    core->counters.requeued_loss += event == TASK_LOSS;
+    if (event == TASK_LOSS_LAST && bytes != NULL) {
+        snprintf(text, sizeof(text), "its host was lost %d times, last %s", TASK_LOSSES_MAX, host);
+        const struct wire_failure failure = {
+            .host = {(const uint8_t *)host, strlen(host)},
+            .text = {(const uint8_t *)text, strlen(text)},
+        };
+
+        if (wire_put_failure(bytes, &failure) == 0)
+            outcome.bytes = (struct wire_bytes){bytes->data, bytes->size};
+    }
+    unlease(core, task);
+    settle(core, task, event, &outcome);
+}
+
+/* Last leased first, so that pushing to the front restores the order. */
+static void lose_tasks(struct core *core, struct agent *agent)
+{
+    while (agent->leases.tail != NULL)
+        lose_task(core, agent->leases.tail, agent->peer.host);
+}
+
+void agent_close(struct core *core, struct agent *agent)
+{
+    const uint64_t held = agent->leases.count;
+
+    DL_DELETE(core->shelves[agent->shelf], agent);
+    agent->prev = NULL;
+    agent->shelf = AGENT_APART;
+    lose_tasks(core, agent);
+    core->counters.agents--;
+    core->counters.slots -= agent->slots;
+    core->counters.agents_lost += !agent->left;
+    agent->ended_ms = core->now_ms;
+    core_note(core, agent->left ? LOG_INFO : LOG_WARN, agent->left ? "agent_left" : "agent_lost",
+              "worker=%s slots=%u silent_ms=%lld tasks=%llu", agent->peer.host, agent->slots,
+              (long long)(core->now_ms - agent->peer.heard_ms), (unsigned long long)held);
+}

@@ -1,0 +1,218 @@
+/* Client sessions: what they defined, what they submitted, what they get back. Invariants: a session is in the
+ * ring of turns exactly while its queue is not empty; `unfinished` counts its READY and LEASED tasks. */
+#include "state.h"
+
+#include <string.h>
+
+struct session *session_new(void)
+{
+    struct session *s = calloc(1, sizeof(*s));
+
+    if (s != NULL)
+        s->next_no = 1;
+    return s;
+}
+
+void session_free(struct session *session)
+{
+    blob_unref(session->results);
+    free(session);
+}
+
+/* ---- turns ---- */
+
+static void join_turns(struct core *core, struct session *s)
+{
+    core->turn_count++;
+    if (core->turns == NULL) {
+        s->turn_next = s;
+        s->turn_prev = s;
+        core->turns = s;
+        return;
+    }
+    s->turn_next = core->turns;
+    s->turn_prev = core->turns->turn_prev;
+    s->turn_prev->turn_next = s;
+    core->turns->turn_prev = s;
+}
+
+static void leave_turns(struct core *core, struct session *s)
+{
+    core->turn_count--;
+    if (core->turns == s)
+        core->turns = s->turn_next != s ? s->turn_next : NULL;
+    s->turn_prev->turn_next = s->turn_next;
+    s->turn_next->turn_prev = s->turn_prev;
+}
+
+void session_queue(struct core *core, struct task *task, bool front)
+{
+    struct session *s = task->session;
+
+    if (front)
+        task_list_push_front(&s->ready, task);
+    else
+        task_list_push_back(&s->ready, task);
+    core->counters.ready++;
+    if (s->ready.count == 1)
+        join_turns(core, s);
+}
+
+void session_unqueue(struct core *core, struct task *task)
+{
+    struct session *s = task->session;
+
+    task_list_remove(&s->ready, task);
+    core->counters.ready--;
+    if (s->ready.count == 0)
+        leave_turns(core, s);
+}
+
+/* ---- frames of clients ---- */
+
+int session_define(struct core *core, struct session *s, struct wire_cursor *body)
+{
+    struct wire_function wire = {0};
+
+    if (wire_get_function(body, &wire) != 0 || wire_read_ok(body) != 0 ||
+        wire.number >= WIRE_FUNCTIONS_MAX || s->functions[wire.number] != NULL)
+        return -EPROTO;
+    s->functions[wire.number] = functions_define(core, &wire);
+    return s->functions[wire.number] != NULL ? 0 : -EDQUOT;
+}
+
+/* Accept one task of a run. -EPROTO, -ENOMEM. */
+static int accept_task(struct core *core, struct session *s, const struct wire_run *run,
+                       struct wire_cursor *body, struct blob *frame)
+{
+    const struct wire_bytes argument = wire_get_argument(body, run);
+
+    if (body->bad)
+        return -EPROTO;
+    struct task *task = task_new(&core->slab);
+    if (task == NULL)
+        return -ENOMEM;
+    task->session = s;
+    task->frame = blob_ref(frame);
+    task->argument = argument.data;
+    task->argument_bytes = (uint32_t)argument.size;
+    task->limit_ms = run->limit_ms;
+    task->function = s->functions[run->function]->number;
+    task->no = s->next_no++;
+    s->unfinished++;
+    s->bytes += argument.size;
+    core->counters.accepted++;
+    session_queue(core, task, false);
+    return 0;
+}
+
+static bool run_is_known(const struct session *s, const struct wire_run *run)
+{
+    return run->function < WIRE_FUNCTIONS_MAX && s->functions[run->function] != NULL &&
+           s->functions[run->function]->wire.argument_bytes == run->argument_bytes &&
+           run->first_no == s->next_no;
+}
+
+int session_submit(struct core *core, struct session *s, const struct wire_header *header,
+                   struct wire_cursor *body, struct blob *frame, const char **what)
+{
+    uint32_t left = header->count;
+    struct wire_run run;
+
+    if (s->unfinished + header->count > CORE_CREDIT_TASKS) {
+        *what = "more unfinished tasks than the session's credit";
+        return -EDQUOT;
+    }
+    if (s->bytes + frame->size > CORE_CREDIT_BYTES + WIRE_FRAME_MAX) {
+        *what = "more bytes of arguments than the session's credit";
+        return -EDQUOT;
+    }
+    while (left > 0) {
+        if (wire_get_run(body, &run) != 0 || run.count > left || !run_is_known(s, &run))
+            return -EPROTO;
+        left -= run.count;
+        for (uint32_t i = 0; i < run.count; i++) {
+            const int result = accept_task(core, s, &run, body, frame);
+
+            if (result != 0)
+                return result;
+        }
+    }
+    return wire_read_ok(body);
+}
+
+/* ---- results ---- */
+
+void session_flush(struct core *core, struct session *s)
+{
+    if (s->results == NULL)
+        return;
+    peer_send(core, &s->peer, steal(&s->results));
+}
+
+void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome)
+{
+    struct session *s = task->session;
+    const struct wire_result result = {
+        .no = task->no,
+        .outcome = outcome->outcome,
+        .attempts = task->attempt,
+        .run_us = outcome->run_us,
+        .bytes = outcome->bytes,
+    };
+
+    s->unfinished--;
+    s->bytes -= task->argument_bytes;
+    if (outcome->outcome == WIRE_OK)
+        core->counters.done++;
+    else
+        core->counters.failed++;
+    if (s->results != NULL &&
+        s->results->size + outcome->bytes.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
+        session_flush(core, s);
+    if (s->results == NULL)
+        s->results = wire_frame_new(WIRE_RESULTS, s->peer.link.id, WIRE_RESULT_BYTES);
+    if (s->results == NULL || wire_put_result(s->results, &result) != 0) {
+        /* A result that cannot be kept must not be forgotten: the session starts over. */
+        peer_refuse(core, &s->peer, WIRE_REASON_LIMIT, "the broker is out of memory");
+        return;
+    }
+    wire_frame_add_count(s->results, 1);
+    peer_touch(core, &s->peer);
+}
+
+/* ---- the end ---- */
+
+static void drop_queued(struct core *core, struct session *s)
+{
+    while (s->ready.head != NULL) {
+        struct task *task = s->ready.head;
+
+        session_unqueue(core, task);
+        task_step(task, TASK_CANCEL);
+        task_free(&core->slab, task);
+    }
+}
+
+static void revoke_leased(struct core *core, struct session *s, struct agent *agents)
+{
+    for (struct agent *agent = agents; agent != NULL; agent = agent->next) {
+        for (struct task *task = agent->leases.head; task != NULL; task = task->next) {
+            if (task->session == s)
+                agent_revoke(core, task);
+        }
+    }
+}
+
+void session_close(struct core *core, struct session *s)
+{
+    const uint64_t queued = s->ready.count;
+    const uint64_t leased = s->unfinished - queued;
+
+    drop_queued(core, s);
+    for (int shelf = 0; shelf < AGENT_SHELF_END && leased > 0; shelf++)
+        revoke_leased(core, s, core->shelves[shelf]);
+    core->counters.sessions--;
+    core_note(core, LOG_INFO, "session_ended", "peer=%s@%s queued=%llu running=%llu", s->peer.name,
+              s->peer.host, (unsigned long long)queued, (unsigned long long)leased);
+}

@@ -1,0 +1,179 @@
+/* What the core's files share: the structs behind core.h. Nothing outside broker/ core files and their tests
+ * includes this. Pure; one thread. */
+#ifndef BROKER_STATE_H
+#define BROKER_STATE_H
+
+#include "base/link.h"
+#include "base/wire.h"
+#include "core.h"
+#include "task.h"
+
+#include <uthash.h>
+
+/* One end of a link, client or agent; the first member of both structs below. */
+struct peer {
+    struct link link;
+    enum wire_role role;
+    struct core_route route;
+    struct core_key key;
+    uint64_t incarnation;
+    uint32_t pid;
+    int64_t heard_ms;
+    int64_t unreachable_ms; /* since when; 0: reachable */
+    bool ended;             /* out of the table; closed and freed at the end of the step */
+    bool dirty;             /* on the list of peers to flush at the end of the turn */
+    struct peer *dirty_next;
+    struct peer *ended_next;
+    char host[64];
+    char name[64];
+    char version[32];
+    UT_hash_handle hh; /* in core->peers, by link.id */
+};
+
+/* A function that some session defined; never forgotten while the broker lives. */
+struct function {
+    uint16_t number;
+    uint32_t mean_us;      /* of the run time, moving; valid once measured */
+    bool measured;
+    struct wire_function wire; /* views into `key` */
+    uint8_t *key;          /* owned: sizes, SHA-256, program, name; see functions.c */
+    UT_hash_handle hh;     /* by key */
+};
+
+struct session {
+    struct peer peer;
+    struct task_list ready;
+    uint64_t next_no;    /* number that the next accepted task must have */
+    uint64_t unfinished; /* accepted and not yet delivered */
+    uint64_t bytes;      /* of their arguments */
+    struct blob *results; /* frame being filled, NULL: none */
+    struct session *turn_next; /* in the ring of sessions with ready tasks */
+    struct session *turn_prev;
+    struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
+};
+
+/* Where an agent stands for the scheduler. */
+enum agent_shelf {
+    AGENT_APART, /* gets nothing: draining, unreachable or ended */
+    AGENT_IDLE,  /* has a free slot */
+    AGENT_BUSY,  /* all slots taken; may get more of what is short */
+    AGENT_SHELF_END,
+};
+
+struct agent {
+    struct peer peer;
+    uint32_t slots;
+    bool draining;
+    bool left; /* said BYE */
+    struct task_list leases;
+    uint64_t done;
+    uint64_t failed;
+    struct blob *tasks;   /* frames being filled, NULL: none */
+    struct blob *revokes;
+    uint8_t *told;        /* bit per function number: FUNCTION was sent */
+    uint32_t told_bytes;
+    int64_t ended_ms;     /* for the listing of former agents */
+    enum agent_shelf shelf;
+    struct agent *prev; /* on the shelf, or in the list of former agents */
+    struct agent *next;
+};
+
+struct core {
+    uint64_t epoch;
+    const char *version;
+    int64_t start_ms;
+    int64_t now_ms;
+    int64_t turn_ms;  /* of the last turn: a gap means that we were stopped, not the peers */
+    int64_t check_ms; /* next look at the peers' timers */
+    struct core_effects *effects; /* of the step under way */
+    struct peer *peers;           /* uthash by link.id */
+    struct peer *dirty;
+    struct peer *ended;
+    struct session *turns; /* ring; NULL: no ready task anywhere */
+    uint32_t turn_count;
+    struct agent *shelves[AGENT_SHELF_END]; /* utlist DL */
+    struct agent *former;                   /* lost or left in the last minute, oldest first */
+    struct function *functions;             /* uthash by key */
+    struct function **function_by_number;
+    uint32_t function_count;
+    struct task_slab slab;
+    struct core_counters counters;
+};
+
+/* ---- core.c ---- */
+
+/* Send a sequenced frame; takes the reference. Out of memory: the peer is ended. */
+void peer_send(struct core *core, struct peer *peer, struct blob *frame);
+/* Send an unsequenced frame; takes the reference, NULL is accepted (out of memory: nothing is sent). */
+void peer_send_loose(struct core *core, struct peer *peer, struct blob *frame);
+/* Flush this peer at the end of the turn. */
+void peer_touch(struct core *core, struct peer *peer);
+/* End a link: refused with a reason and text for people. The peer stays valid until the end of the step. */
+void peer_refuse(struct core *core, struct peer *peer, enum wire_reason reason, const char *text);
+/* End a link without a word: the peer left or is lost. */
+void peer_end(struct core *core, struct peer *peer);
+/* Append a log line to the effects. */
+void core_note(struct core *core, enum log_level level, const char *event, const char *format, ...)
+    PRINTF(4, 5);
+
+/* ---- functions.c ---- */
+
+/* The broker's function for a record of a session, made if new. NULL: out of memory or CORE_FUNCTIONS_MAX. */
+NODISCARD struct function *functions_define(struct core *core, const struct wire_function *wire);
+/* Take a measured run time into the mean. */
+void function_measure(struct function *function, uint32_t run_us);
+void functions_fini(struct core *core);
+
+/* ---- session.c ---- */
+
+NODISCARD struct session *session_new(void);
+void session_free(struct session *session);
+/* FUNCTION and SUBMIT; -EPROTO, or -EDQUOT over a limit (then *what is a text for people). */
+NODISCARD int session_define(struct core *core, struct session *s, struct wire_cursor *body);
+NODISCARD int session_submit(struct core *core,
+                             struct session *s,
+                             const struct wire_header *header,
+                             struct wire_cursor *body,
+                             struct blob *frame,
+                             const char **what);
+/* Put a READY task into its session's queue. */
+void session_queue(struct core *core, struct task *task, bool front);
+/* Take the next task out of the queue (the caller leases it at once). */
+void session_unqueue(struct core *core, struct task *task);
+/* Deliver an outcome: appends to the RESULTS frame. The task is forgotten by the caller. */
+void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome);
+void session_flush(struct core *core, struct session *s);
+/* Forget the queued tasks, revoke the leased ones. */
+void session_close(struct core *core, struct session *s);
+
+/* ---- agent.c ---- */
+
+NODISCARD struct agent *agent_new(uint32_t slots);
+void agent_free(struct agent *agent);
+/* Put the agent on the shelf where it belongs now: at its end, so that agents take turns; with `room` (it has
+ * just given tasks back) a busy one goes to the front, where it is found first. */
+void agent_shelve(struct core *core, struct agent *agent, bool room);
+/* Lease: the task is in no list; it goes into the TASKS frame. */
+void agent_lease(struct core *core, struct agent *agent, struct task *task);
+/* OUTCOMES; -EPROTO. */
+NODISCARD int agent_outcomes(struct core *core,
+                             struct agent *agent,
+                             const struct wire_header *header,
+                             struct wire_cursor *body);
+/* The session does not want this leased task any more. */
+void agent_revoke(struct core *core, struct task *task);
+void agent_flush(struct core *core, struct agent *agent);
+/* The agent is gone: its tasks go back to their queues. */
+void agent_close(struct core *core, struct agent *agent);
+
+/* ---- schedule.c ---- */
+
+/* Lease ready tasks while agents have room. */
+void schedule(struct core *core);
+
+/* ---- status.c ---- */
+
+/* A STATUS frame. NULL: out of memory. */
+NODISCARD struct blob *status_frame(const struct core *core, uint64_t link);
+
+#endif

@@ -1,0 +1,90 @@
+/* The STATUS frame: one consistent picture of the core for listings and pages. */
+#include "state.h"
+
+#include <string.h>
+#include <utlist.h>
+
+static struct wire_bytes text_of(const char *text)
+{
+    return (struct wire_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static enum wire_worker_state state_of(const struct agent *agent)
+{
+    if (agent->left)
+        return WIRE_WORKER_LEFT;
+    if (agent->ended_ms != 0)
+        return WIRE_WORKER_LOST;
+    if (agent->peer.unreachable_ms != 0)
+        return WIRE_WORKER_SILENT;
+    return agent->draining ? WIRE_WORKER_DRAINING : WIRE_WORKER_READY;
+}
+
+static int put_agent(const struct core *core, struct blob *frame, const struct agent *agent)
+{
+    const uint64_t leased = agent->leases.count;
+    const struct wire_worker worker = {
+        .incarnation = agent->peer.incarnation,
+        .state = state_of(agent),
+        .pid = agent->peer.pid,
+        .slots = agent->slots,
+        .busy = leased < agent->slots ? (uint32_t)leased : agent->slots,
+        .leased = (uint32_t)leased,
+        .done = agent->done,
+        .failed = agent->failed,
+        .silent_ms = (uint32_t)(core->now_ms - agent->peer.heard_ms),
+        .host = text_of(agent->peer.host),
+        .version = text_of(agent->peer.version),
+    };
+
+    if (wire_put_worker(frame, &worker) != 0)
+        return -ENOMEM;
+    wire_frame_add_count(frame, 1);
+    return 0;
+}
+
+static int put_agents(const struct core *core, struct blob *frame, const struct agent *agents)
+{
+    for (const struct agent *agent = agents; agent != NULL; agent = agent->next) {
+        if (put_agent(core, frame, agent) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int put_all(const struct core *core, struct blob *frame)
+{
+    const struct core_counters *c = &core->counters;
+    const struct wire_counters counters = {
+        .epoch = core->epoch,
+        .uptime_ms = (uint64_t)(core->now_ms - core->start_ms),
+        .ready = c->ready,
+        .leased = c->leased,
+        .accepted = c->accepted,
+        .done = c->done,
+        .failed = c->failed,
+        .requeued = c->requeued_crash + c->requeued_loss,
+        .stale = c->stale,
+        .sessions = c->sessions,
+        .version = text_of(core->version),
+    };
+
+    if (wire_put_counters(frame, &counters) != 0)
+        return -ENOMEM;
+    for (int shelf = 0; shelf < AGENT_SHELF_END; shelf++) {
+        if (put_agents(core, frame, core->shelves[shelf]) != 0)
+            return -ENOMEM;
+    }
+    return put_agents(core, frame, core->former);
+}
+
+struct blob *status_frame(const struct core *core, uint64_t link)
+{
+    struct blob *frame = wire_frame_new(WIRE_STATUS, link, 256);
+
+    if (frame != NULL && put_all(core, frame) != 0) {
+        blob_unref(frame);
+        return NULL;
+    }
+    return frame;
+}
