@@ -11,7 +11,7 @@ target_compile_options(project_options INTERFACE
   $<$<C_COMPILER_ID:Clang>:-Wcomma;-Wloop-analysis;-Wconditional-uninitialized>)
 # No path of the build machine in binaries: images and hashes are the same wherever they are built.
 target_compile_options(project_options INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
-target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed)
 
 # FORTIFY needs the optimiser and fights ASan; so: optimised, unsanitised builds only.
 set(SANITIZE "" CACHE STRING "empty, or: address,undefined | thread")

@@ -1,25 +1,247 @@
+/* The registry of functions and the calling of one.
+ *
+ * Invariants: a function's number is its index in `registry.all` and never changes; a call's output
+ * is reachable by scoop_fail() through one thread-local pointer for exactly as long as the call
+ * lasts. */
 #include "function.h"
 
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct scoop_function *registry;
+static struct {
+    pthread_mutex_t lock;
+    uint32_t count;
+    const struct scoop_function *all[SCOOP_FUNCTIONS_MAX];
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void function_register(struct scoop_function *function)
+static _Thread_local struct scoop_output *current_output;
+
+/* The lock is held. */
+static const struct scoop_function *registry_find(const char *name, size_t length)
 {
-    if (function_find(function->name, strlen(function->name)) != NULL) {
-        fprintf(stderr, "scoop: two functions are named \"%s\" in this program\n", function->name);
-        exit(2);
+    for (uint32_t i = 0; i < registry.count; i++) {
+        const struct scoop_function *function = registry.all[i];
+
+        if (!function->builtin && strlen(function->name) == length &&
+            memcmp(function->name, name, length) == 0)
+            return function;
     }
-    function->next = registry;
-    registry = function;
+    return NULL;
+}
+
+/* The lock is held. There is room. */
+static void registry_add(struct scoop_function *function)
+{
+    function->number = registry.count;
+    registry.all[registry.count++] = function;
+}
+
+static void refuse(const char *what, const char *name)
+{
+    fprintf(stderr, "scoop: %s: function \"%s\"\n", what, name);
+    exit(2);
+}
+
+void scoop_register(struct scoop_function *function)
+{
+    pthread_mutex_lock(&registry.lock);
+    if (registry_find(function->name, strlen(function->name)) != NULL)
+        refuse("two functions of this program have one name", function->name);
+    if (registry.count == SCOOP_FUNCTIONS_MAX)
+        refuse("this program has too many functions", function->name);
+    registry_add(function);
+    pthread_mutex_unlock(&registry.lock);
 }
 
 const struct scoop_function *function_find(const char *name, size_t length)
 {
-    for (const struct scoop_function *f = registry; f != NULL; f = f->next) {
-        if (strlen(f->name) == length && memcmp(f->name, name, length) == 0)
-            return f;
+    pthread_mutex_lock(&registry.lock);
+    const struct scoop_function *function = registry_find(name, length);
+    pthread_mutex_unlock(&registry.lock);
+    return function;
+}
+
+const struct scoop_function *function_by_number(uint32_t number)
+{
+    pthread_mutex_lock(&registry.lock);
+    const struct scoop_function *function = number < registry.count ? registry.all[number] : NULL;
+    pthread_mutex_unlock(&registry.lock);
+    return function;
+}
+
+uint32_t function_count(void)
+{
+    pthread_mutex_lock(&registry.lock);
+    const uint32_t count = registry.count;
+    pthread_mutex_unlock(&registry.lock);
+    return count;
+}
+
+static struct scoop_function *
+builtin_new(const char *name, uint32_t argument_bytes, uint32_t result_bytes)
+{
+    struct scoop_function *function = malloc(sizeof(*function));
+    char *copy = strdup(name);
+
+    if (function == NULL || copy == NULL) {
+        free(function);
+        free(copy);
+        return NULL;
+    }
+    *function = (struct scoop_function){
+        .name = copy,
+        .argument_bytes = argument_bytes,
+        .result_bytes = result_bytes,
+        .builtin = true,
+    };
+    return function;
+}
+
+/* The lock is held. */
+static const struct scoop_function *
+builtin_find(const char *name, uint32_t argument_bytes, uint32_t result_bytes)
+{
+    for (uint32_t i = 0; i < registry.count; i++) {
+        const struct scoop_function *function = registry.all[i];
+
+        if (function->builtin && function->argument_bytes == argument_bytes &&
+            function->result_bytes == result_bytes && strcmp(function->name, name) == 0)
+            return function;
     }
     return NULL;
+}
+
+const struct scoop_function *
+scoop_builtin(const char *name, uint32_t argument_bytes, uint32_t result_bytes)
+{
+    pthread_mutex_lock(&registry.lock);
+    const struct scoop_function *found = builtin_find(name, argument_bytes, result_bytes);
+    if (found == NULL && registry.count < SCOOP_FUNCTIONS_MAX) {
+        struct scoop_function *function = builtin_new(name, argument_bytes, result_bytes);
+
+        if (function != NULL)
+            registry_add(function);
+        found = function;
+    }
+    pthread_mutex_unlock(&registry.lock);
+    return found;
+}
+
+void output_init(struct scoop_output *out)
+{
+    out->data = NULL;
+    out->size = 0;
+    out->capacity = 0;
+    out->failed = false;
+    out->code = 0;
+    out->text[0] = '\0';
+}
+
+void output_fini(struct scoop_output *out)
+{
+    free(out->data);
+    output_init(out);
+}
+
+/* The first failure counts. */
+static void output_fail(struct scoop_output *out, int code, const char *format, va_list arguments)
+{
+    if (out->failed)
+        return;
+    out->failed = true;
+    out->code = (uint32_t)code;
+    vsnprintf(out->text, sizeof(out->text), format, arguments);
+}
+
+void scoop_fail(int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (current_output != NULL) {
+        output_fail(current_output, code, format, arguments);
+    } else {
+        vfprintf(stderr, format, arguments);
+        fputc('\n', stderr);
+    }
+    va_end(arguments);
+}
+
+static void PRINTF(3, 4) fail_with(struct scoop_output *out, int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    output_fail(out, code, format, arguments);
+    va_end(arguments);
+}
+
+void *scoop_extend(struct scoop_output *out, size_t size)
+{
+    size_t capacity = out->capacity;
+
+    if (size > SCOOP_PAYLOAD_MAX - out->size) {
+        fail_with(out, 0, "the result is above the limit of %zu bytes", SCOOP_PAYLOAD_MAX);
+        return NULL;
+    }
+    while (capacity < out->size + size)
+        capacity = capacity == 0 ? 256 : capacity * 2;
+    if (capacity != out->capacity) {
+        uint8_t *data = realloc(out->data, capacity);
+
+        if (data == NULL) {
+            fail_with(out, 0, "no memory for a result of %zu bytes", out->size + size);
+            return NULL;
+        }
+        out->data = data;
+        out->capacity = capacity;
+    }
+    void *room = out->data + out->size;
+    out->size += size;
+    return room;
+}
+
+bool scoop_write(struct scoop_output *out, const void *data, size_t size)
+{
+    if (size == 0)
+        return true;
+    void *room = scoop_extend(out, size);
+    if (room == NULL)
+        return false;
+    memcpy(room, data, size);
+    return true;
+}
+
+static void invoke(const struct scoop_function *function,
+                   const void *argument,
+                   size_t size,
+                   struct scoop_output *out)
+{
+    if (function->invoke_bytes != NULL) {
+        function->invoke_bytes(argument, size, out);
+        return;
+    }
+    void *result = scoop_extend(out, function->result_bytes);
+    if (result != NULL)
+        function->invoke(argument, result);
+}
+
+enum wire_outcome function_call(const struct scoop_function *function,
+                                const void *argument,
+                                size_t size,
+                                struct scoop_output *out)
+{
+    out->size = 0;
+    out->failed = false;
+    if (function->argument_bytes != SCOOP_VARIABLE && size != function->argument_bytes) {
+        fail_with(out, 0, "%s takes %u bytes, not %zu", function->name, function->argument_bytes,
+                  size);
+        return WIRE_REFUSED_TASK;
+    }
+    current_output = out;
+    invoke(function, argument, size, out);
+    current_output = NULL;
+    return out->failed ? WIRE_FAILED : WIRE_OK;
 }

@@ -1,39 +1,46 @@
-/* The functions that this program can run as tasks, by name.
+/* The functions that this process can name, and the calling of one of them with a task's bytes.
+ * Used by the client side (serial mode, FUNCTION records) and by the executor.
  *
- * SCOOP_FUNCTION and its relatives define one `struct scoop_function` with static storage each and register it
- * from a constructor, before main(). From then on the registry is only read: any thread. */
+ * The registry fills before main() and through scoop_builtin(); its functions live for ever and
+ * keep their number. A second function of one name, or too many, end the program with one line on
+ * stderr (exit 2): which of the two a task meant could not be known. Lookups take a lock;
+ * function_call() takes none and may run in any thread. */
 #ifndef LIBSCOOP_FUNCTION_H
 #define LIBSCOOP_FUNCTION_H
 
 #include "base/err.h"
+#include "base/wire.h"
+#include "libscoop/include/scoop.h"
 
-#include <stddef.h>
-#include <stdint.h>
-
-/* As a size of arguments or results: each has its own length (the same value as WIRE_VARIABLE). */
-#define SCOOP_VARIABLE UINT32_MAX
-
-/* Bytes of variable size. As a result: `data` comes from malloc() and the caller of `invoke` frees it. */
-struct scoop_bytes {
-    void *data;
-    size_t size;
-};
-
-struct scoop_function {
-    const char *name;
-    uint32_t argument_bytes; /* or SCOOP_VARIABLE */
-    uint32_t result_bytes;   /* or SCOOP_VARIABLE */
-    /* Run it once. `argument` is aligned to 16 bytes and valid during the call. Fixed size: `result` has room
-     * for result_bytes, aligned to 16. Variable size: `result` is a zeroed struct scoop_bytes to fill in. */
-    void (*invoke)(const void *argument, size_t argument_bytes, void *result);
-    struct scoop_function *next; /* of the registry */
-};
-
-/* Add a function; borrowed for ever. A second one of the same name ends the program with one line on
- * stderr (exit 2): which of the two a task meant could not be known. */
-void function_register(struct scoop_function *function);
-
-/* The function of that name (`length` bytes), NULL if there is none. */
+/* The registered function of this name (`length` bytes); builtins are not found. NULL: there is
+ * none. Borrowed. */
 const struct scoop_function *function_find(const char *name, size_t length);
+
+/* The function with this number, builtins included. NULL: none. Borrowed. */
+const struct scoop_function *function_by_number(uint32_t number);
+
+/* Numbers given out so far: all of function_by_number(0 ... count - 1) exist. */
+uint32_t function_count(void);
+
+/* Where a call leaves its result, or why it failed. One call at a time; one thread. */
+struct scoop_output {
+    uint8_t *data; /* the result; room of `capacity` bytes, kept from call to call */
+    size_t size;
+    size_t capacity;
+    bool failed; /* scoop_fail() was called; code and text are valid */
+    uint32_t code;
+    char text[WIRE_TEXT_MAX + 1];
+};
+
+void output_init(struct scoop_output *out);
+void output_fini(struct scoop_output *out);
+
+/* Call `function` with these bytes (any alignment) in this thread. Returns WIRE_OK with the result
+ * in `out`, WIRE_FAILED with code and text in `out`, or WIRE_REFUSED_TASK with the text: `size` is
+ * not the size that the function takes, or there is no memory for its result. */
+enum wire_outcome function_call(const struct scoop_function *function,
+                                const void *argument,
+                                size_t size,
+                                struct scoop_output *out);
 
 #endif

@@ -1,0 +1,447 @@
+/* scoop: futures for C. This header is the manual of libscoop.
+ *
+ * A *program* is an ordinary executable linked with libscoop. Its main() runs once, on the root. On
+ * the workers the same executable is started as executors: there scoop_init() never returns, it
+ * computes tasks. Functions that may run anywhere are registered by a macro:
+ *
+ *     #include <scoop.h>
+ *
+ *     SCOOP_FUNCTION(int, absolute, int x) { return x < 0 ? -x : x; }
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         int in[] = {3, -4, 5}, out[3];
+ *
+ *         scoop_init(&argc, &argv);
+ *         if (scoop_map(absolute, in, out, 3) != SCOOP_OK)
+ *             return scoop_report();
+ *         return 0;
+ *     }
+ *
+ *     cc program.c $(pkg-config --cflags --libs scoop) && scoop run ./a.out
+ *
+ * Settings are environment variables; `scoop run` sets them:
+ *     SCOOP_BROKER            tcp://HOST:PORT or ipc://PATH; unset: the program computes serially
+ * and says so once SCOOP_CLIENT_KEY_FILE   own secret CURVE key, for tcp:// (default
+ * /run/secrets/client_curve_key) SCOOP_BROKER_KEY_FILE   public CURVE key of the broker (default
+ * /run/secrets/broker_curve_key.pub) SCOOP_CONNECT_MS        how long a call waits for a broker
+ * that does not answer (default 10000) SCOOP_RECONNECT_MS      how long unfinished tasks wait for a
+ * broker that went away (default 120000)
+ *
+ * Sizes. An argument or a result has at most SCOOP_PAYLOAD_MAX bytes. They travel as they lie in
+ * memory: hosts of one broker have one architecture, and pointers mean nothing on another host (the
+ * macros refuse them).
+ *
+ * Threads. Every call may be made from every thread, except that scoop_init(), scoop_fini() and
+ * scoop_close() must not run beside another call on the same session, and that one future is used
+ * by one thread at a time. libscoop has a thread of its own per session; no function of yours runs
+ * in it.
+ *
+ * Ownership. Arguments are copied by scoop_submit(); the arrays of scoop_map() belong to the call
+ * until it returns. What a call hands out is *borrowed* (its comment says until when) or *owned by
+ * the caller* (it says how to free).
+ *
+ * Errors. A call returns an enum scoop_status, or NULL; the calling thread's last error is kept for
+ * scoop_last_error(), which names the call, the task, the host and the reason, and scoop_report(),
+ * which prints it.
+ *
+ * Not possible yet: submitting from inside a function (SCOOP_MISUSE says so). */
+#ifndef SCOOP_H
+#define SCOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SCOOP_API __attribute__((visibility("default")))
+
+/* Most bytes of one argument and of one result. */
+#define SCOOP_PAYLOAD_MAX ((size_t)16 << 20)
+/* Most functions that one process may register or name. */
+#define SCOOP_FUNCTIONS_MAX 1024
+/* As a size: each argument or result has a length of its own. */
+#define SCOOP_VARIABLE UINT32_MAX
+/* As a deadline: wait as long as it takes. */
+#define SCOOP_FOREVER (-1)
+
+/* How a call or a task ended. */
+enum scoop_status {
+    SCOOP_OK,
+    /* The task ended, but not well; scoop_error() has the details. */
+    SCOOP_FAILED,    /* its function called scoop_fail() */
+    SCOOP_CRASHED,   /* it killed its process too often: signal or exit code */
+    SCOOP_LOST,      /* the hosts that ran it were lost too often */
+    SCOOP_OVERTIME,  /* killed at its own run time limit */
+    SCOOP_CANCELLED, /* revoked */
+    SCOOP_REFUSED,   /* the workers have no such program or function, or a different one */
+    /* The call could not do it. */
+    SCOOP_TIMEOUT,     /* the deadline of the call passed; the task goes on */
+    SCOOP_NO_BROKER,   /* not reachable, or gone for too long */
+    SCOOP_DENIED,      /* the broker refused us: key, version or limit */
+    SCOOP_NO_FUNCTION, /* not registered here */
+    SCOOP_TOO_LARGE,   /* above SCOOP_PAYLOAD_MAX or SCOOP_FUNCTIONS_MAX */
+    SCOOP_NO_MEMORY,
+    SCOOP_MISUSE,    /* a wrong argument, size or setting, or a call in the wrong place */
+    SCOOP_SHUT_DOWN, /* the session was closed before the task ended */
+};
+
+/* The status in words: "timeout". Never NULL; valid for ever. */
+SCOOP_API const char *scoop_strerror(enum scoop_status status);
+
+/* What went wrong last in this thread: one line without newline; "" when nothing did. Borrowed
+ * until this thread's next call. */
+SCOOP_API const char *scoop_last_error(void);
+
+/* Print "PROGRAM: last error" to stderr and return an exit code for main(): 1, or 0 if there was no
+ * error. */
+SCOOP_API int scoop_report(void);
+
+/* "0.1.0" */
+SCOOP_API const char *scoop_version(void);
+
+/* ---- start and end ---- */
+
+/* Call first in main(). In an executor it does not return. Otherwise opens the default session, on
+ * which the plain calls work, with the settings above; does not wait for the broker. argc and argv
+ * are left as they are (scoop's own arguments would be taken out). Errors: SCOOP_MISUSE (a setting
+ * is malformed, a key file unreadable), SCOOP_NO_FUNCTION (a name registered twice),
+ * SCOOP_NO_MEMORY; all later calls then return the same error, so that a program may check there.
+ */
+SCOOP_API enum scoop_status scoop_init(int *argc, char ***argv);
+
+/* Close the default session: unfinished tasks are revoked. Called at exit by itself. */
+SCOOP_API void scoop_fini(void);
+
+/* ---- functions ---- */
+
+typedef struct scoop_session scoop_session; /* opaque; one connection to one broker */
+typedef struct scoop_future scoop_future;   /* opaque; handle of one task */
+struct scoop_output;                        /* opaque; where a bytes function writes its result */
+
+/* One registered function. Filled in by the macros; never changed after main() started. */
+struct scoop_function {
+    const char *name;
+    uint32_t argument_bytes;                            /* or SCOOP_VARIABLE */
+    uint32_t result_bytes;                              /* or SCOOP_VARIABLE */
+    void (*invoke)(const void *argument, void *result); /* of SCOOP_FUNCTION */
+    void (*invoke_bytes)(const void *data,
+                         size_t size,
+                         struct scoop_output *out); /* of SCOOP_BYTES_FUNCTION */
+    bool builtin;    /* of scoop-worker itself: see scoop_builtin() */
+    uint32_t number; /* set by scoop_register() */
+};
+
+/* Used by the macros, before main(). A name that is taken ends the program with one line on stderr.
+ */
+SCOOP_API void scoop_register(struct scoop_function *function);
+
+/* A function of scoop-worker itself, which needs no program: "absolute" (int32_t, int32_t) or
+ * "command" (bytes, bytes; see base/command.h). Borrowed for ever; the same name and sizes give the
+ * same function. NULL: SCOOP_TOO_LARGE, SCOOP_NO_MEMORY. */
+SCOOP_API const struct scoop_function *
+scoop_builtin(const char *name, uint32_t argument_bytes, uint32_t result_bytes);
+
+/* Inside a function: the task fails with this code and text (printf-like, at most 4 KiB), whatever
+ * is returned; the caller sees both and the host. The first call counts. It returns: leave the
+ * function as usual. Outside of a task the text goes to stderr. */
+SCOOP_API void scoop_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Inside a bytes function: append to the result. False: above SCOOP_PAYLOAD_MAX or out of memory;
+ * the task has failed, return. */
+SCOOP_API bool scoop_write(struct scoop_output *out, const void *data, size_t size);
+
+/* The same without a copy: room for `size` more bytes, to be filled in by the caller. Borrowed
+ * until the next call on `out`; not aligned. NULL as above. */
+SCOOP_API void *scoop_extend(struct scoop_output *out, size_t size);
+
+/* ---- plain calls, on the default session ----
+ * `f` is the name of a function of SCOOP_FUNCTION, visible at that place. */
+
+/* scoop_future *scoop_submit(f, argument): start f(argument) somewhere. Waits only while the
+ * broker's credit is used up. Owned by the caller: scoop_future_free(). NULL: see
+ * scoop_submit_with(). */
+#define scoop_submit(f, ...) scoop_submit_on(NULL, NULL, f, __VA_ARGS__)
+
+/* enum scoop_status scoop_map(f, in, out, n): out[i] = f(in[i]) for all i < n, everywhere at once;
+ * returns when all have ended. in and out are arrays of f's own types (checked by the compiler) and
+ * may be the same. When tasks failed the others' results are in `out`, the places of the failed
+ * ones are untouched, and the status is that of the failed one with the lowest index; see
+ * scoop_map_with() for more. */
+#define scoop_map(f, in, out, n) scoop_map_on(NULL, NULL, f, in, out, n)
+
+/* ---- the same on a session of one's own, with options ---- */
+
+struct scoop_options {
+    int deadline_ms; /* of the call: scoop_map() until all ended, scoop_submit() until accepted
+                        here; 0: none */
+    uint32_t
+        limit_ms; /* run time of each task, after which it is killed (SCOOP_OVERTIME); 0: none */
+};
+
+/* session NULL: the default one. options NULL: all zero. */
+#define scoop_submit_on(session, options, f, ...)                                                  \
+    scoop_submit_with(session, options, &scoop_function_##f,                                       \
+                      &(struct scoop_argument_##f){__VA_ARGS__},                                   \
+                      sizeof(struct scoop_argument_##f))
+#define scoop_map_on(session, options, f, in, out, n)                                              \
+    scoop_map_with(session, options, SCOOP_CHECKED_(f, in, out), in, sizeof(*(in)), out,           \
+                   sizeof(*(out)), n)
+
+/* Any function, any bytes; the argument is copied. For a function with a fixed size `size` must be
+ * that size. Owned by the caller: scoop_future_free(). NULL: SCOOP_MISUSE, SCOOP_TOO_LARGE,
+ * SCOOP_NO_FUNCTION, SCOOP_NO_BROKER, SCOOP_DENIED, SCOOP_TIMEOUT, SCOOP_NO_MEMORY. */
+SCOOP_API scoop_future *scoop_submit_with(scoop_session *session,
+                                          const struct scoop_options *options,
+                                          const struct scoop_function *function,
+                                          const void *argument,
+                                          size_t size);
+
+/* out[i] = function(in[i]) for arrays of elements of these sizes, which must be the function's.
+ * Errors: those of scoop_submit_with(), or the outcome of the task with the lowest index that did
+ * not end well, or SCOOP_TIMEOUT: tasks that have not ended then are abandoned, and `out` is not
+ * touched any more. */
+SCOOP_API enum scoop_status scoop_map_with(scoop_session *session,
+                                           const struct scoop_options *options,
+                                           const struct scoop_function *function,
+                                           const void *in,
+                                           size_t in_bytes,
+                                           void *out,
+                                           size_t out_bytes,
+                                           size_t n);
+
+/* Variable-size data. */
+struct scoop_bytes {
+    const void *data;
+    size_t size;
+};
+
+/* The same for functions of SCOOP_BYTES_FUNCTION. out[i].data is owned by the caller:
+ * scoop_bytes_free(out, n), also after an error; the places of failed tasks are {NULL, 0}. */
+SCOOP_API enum scoop_status scoop_map_bytes(scoop_session *session,
+                                            const struct scoop_options *options,
+                                            const struct scoop_function *function,
+                                            const struct scoop_bytes *in,
+                                            struct scoop_bytes *out,
+                                            size_t n);
+
+/* Free the data of n elements and clear them. NULL data is accepted. */
+SCOOP_API void scoop_bytes_free(struct scoop_bytes *bytes, size_t n);
+
+/* ---- futures ---- */
+
+/* Wait until the task has ended, well or not. SCOOP_OK: it has. SCOOP_TIMEOUT: not within
+ * deadline_ms (0: just look, SCOOP_FOREVER: no deadline). NULL future: SCOOP_MISUSE. An outcome is
+ * not an error of waiting: see scoop_result(). No wait is for ever: when the broker stays away for
+ * SCOOP_RECONNECT_MS, the task ends with SCOOP_NO_BROKER. */
+SCOOP_API enum scoop_status scoop_wait(scoop_future *future, int deadline_ms);
+
+/* Has it ended? Never waits. */
+SCOOP_API bool scoop_done(scoop_future *future);
+
+/* enum scoop_status scoop_result(future, pointer): wait for the end and copy the result to
+ * *pointer, whose size must be that of the result. Otherwise the task's outcome, and *pointer is
+ * untouched. May be called again. */
+#define scoop_result(future, pointer) scoop_result_copy(future, pointer, sizeof(*(pointer)))
+SCOOP_API enum scoop_status scoop_result_copy(scoop_future *future, void *result, size_t size);
+
+/* The same for any size: *out is borrowed until scoop_future_free(). */
+SCOOP_API enum scoop_status scoop_result_bytes(scoop_future *future, struct scoop_bytes *out);
+
+/* How a task ended. Texts are borrowed until scoop_future_free(). */
+struct scoop_error {
+    enum scoop_status status;
+    uint32_t code;     /* SCOOP_FAILED: the function's; SCOOP_CRASHED: exit code or 128 + signal;
+                          SCOOP_OVERTIME: limit */
+    unsigned attempts; /* executions, this one included */
+    uint32_t run_us;   /* time in the function, of the last attempt */
+    const char *function;
+    const char *host; /* of the last attempt; "" when it never ran */
+    const char *text; /* why, for people; "" when it ended well */
+};
+
+/* Details of a task that has ended; does not wait. False while it has not. */
+SCOOP_API bool scoop_error(scoop_future *future, struct scoop_error *out);
+
+/* Forget the future. A task that has not ended goes on unnoticed. NULL is accepted. */
+SCOOP_API void scoop_future_free(scoop_future *future);
+
+/* ---- sessions of one's own ---- */
+
+/* Each NULL or 0: as the environment says. Borrowed during the call. */
+struct scoop_settings {
+    const char *broker;
+    const char *client_key_file;
+    const char *broker_key_file;
+    const char *name; /* in logs and listings; NULL: the program's base name */
+    int connect_ms;
+    int reconnect_ms;
+};
+
+/* A session, beside the default one. Does not wait for the broker, and keeps dialling for as long
+ * as it is open; calls wait connect_ms for it. Unlike the default session it never computes
+ * serially. Needs no scoop_init(). Owned by the caller: scoop_close(). NULL: SCOOP_MISUSE (no
+ * broker named, malformed URL, unreadable key), SCOOP_NO_MEMORY. */
+SCOOP_API scoop_session *scoop_open(const struct scoop_settings *settings);
+
+/* Close it: unfinished tasks are revoked and end with SCOOP_SHUT_DOWN; their futures stay valid
+ * until freed. Takes at most a second. NULL is accepted. */
+SCOOP_API void scoop_close(scoop_session *session);
+
+/* Wait until the broker has answered. SCOOP_OK, SCOOP_NO_BROKER (names the address), SCOOP_DENIED.
+ */
+SCOOP_API enum scoop_status scoop_connect(scoop_session *session, int deadline_ms);
+
+/* ---- what the broker knows ---- */
+
+struct scoop_worker {
+    const char *host;
+    const char *version;
+    const char *state;    /* "ready", "silent", "draining", "lost", "left" */
+    uint64_t incarnation; /* names one life of one agent */
+    uint64_t done;        /* tasks, since it came */
+    uint64_t failed;
+    uint32_t pid;
+    uint32_t slots;
+    uint32_t busy;      /* slots in use */
+    uint32_t leased;    /* tasks it holds */
+    uint32_t silent_ms; /* since the broker heard of it last */
+};
+
+struct scoop_cluster {
+    const char *version; /* of the broker */
+    uint64_t epoch;
+    uint64_t uptime_ms;
+    uint64_t ready;                                   /* tasks waiting for a slot */
+    uint64_t leased;                                  /* tasks held by workers */
+    uint64_t accepted, done, failed, requeued, stale; /* since the broker started */
+    uint32_t sessions;
+    uint32_t alive; /* workers that are neither lost nor left */
+    uint32_t slots; /* of those */
+    size_t worker_count;
+    const struct scoop_worker *workers;
+};
+
+/* Ask the broker. session NULL: the default one. *out is owned by the caller: scoop_cluster_free();
+ * NULL on error. Errors: SCOOP_NO_BROKER, SCOOP_DENIED, SCOOP_TIMEOUT, SCOOP_NO_MEMORY,
+ * SCOOP_MISUSE. */
+SCOOP_API enum scoop_status
+scoop_cluster(scoop_session *session, int deadline_ms, struct scoop_cluster **out);
+SCOOP_API void scoop_cluster_free(struct scoop_cluster *cluster);
+
+/* ---- the macros (C11 with GCC's or clang's extensions; not for C++) ---- */
+
+#ifndef __cplusplus
+
+/* SCOOP_FUNCTION(result type, name, type parameter) { body }
+ * A function of one parameter, passed and returned by value: numbers, enums, bool, structs, unions;
+ * no pointers, no arrays. In a program of several files: SCOOP_DECLARE(result type, name, type
+ * parameter); in a header, and SCOOP_DEFINE(the same) { body } in one file. */
+#define SCOOP_FUNCTION(result_type, name, ...)                                                     \
+    SCOOP_DECLARE(result_type, name, __VA_ARGS__);                                                 \
+    SCOOP_DEFINE(result_type, name, __VA_ARGS__)
+
+#define SCOOP_DEFINE(result_type, name, ...)                                                       \
+    SCOOP_INVOKE_(result_type, name)                                                               \
+    SCOOP_REGISTER_(name, sizeof(struct scoop_argument_##name), sizeof(result_type),               \
+                    scoop_invoke_##name, NULL)                                                     \
+    result_type name(__VA_ARGS__)
+
+#define SCOOP_DECLARE(result_type, name, ...)                                                      \
+    typedef result_type scoop_result_##name;                                                       \
+    struct scoop_argument_##name {                                                                 \
+        __VA_ARGS__;                                                                               \
+    };                                                                                             \
+    SCOOP_REFUSE_POINTER_(scoop_result_##name);                                                    \
+    SCOOP_REFUSE_POINTER_(struct scoop_argument_##name);                                           \
+    extern struct scoop_function scoop_function_##name;                                            \
+    result_type name(__VA_ARGS__)
+
+/* SCOOP_BYTES_FUNCTION(name) { body }: argument and result of any size. The body sees `data` and
+ * `size` (borrowed for the call, not aligned) and writes to `out` with scoop_write(). */
+#define SCOOP_BYTES_FUNCTION(name)                                                                 \
+    SCOOP_DECLARE_BYTES(name);                                                                     \
+    SCOOP_REGISTER_(name, SCOOP_VARIABLE, SCOOP_VARIABLE, NULL, name)                              \
+    void name(SCOOP_UNUSED_ const void *data, SCOOP_UNUSED_ size_t size,                           \
+              SCOOP_UNUSED_ struct scoop_output *out)
+
+#define SCOOP_DECLARE_BYTES(name)                                                                  \
+    extern struct scoop_function scoop_function_##name;                                            \
+    void name(const void *data, size_t size, struct scoop_output *out)
+
+/* The handle of a function, for the calls that take one. */
+#define SCOOP_HANDLE(name) (&scoop_function_##name)
+
+/* ---- how they work; names that end in _ are not for use ---- */
+
+#define SCOOP_UNUSED_ __attribute__((unused))
+
+#define SCOOP_REGISTER_(name_, argument_bytes_, result_bytes_, invoke_, invoke_bytes_)             \
+    struct scoop_function scoop_function_##name_ = {.name = #name_,                                \
+                                                    .argument_bytes = argument_bytes_,             \
+                                                    .result_bytes = result_bytes_,                 \
+                                                    .invoke = invoke_,                             \
+                                                    .invoke_bytes = invoke_bytes_};                \
+    __attribute__((constructor)) static void scoop_register_##name_(void)                          \
+    {                                                                                              \
+        scoop_register(&scoop_function_##name_);                                                   \
+    }
+
+/* A pointer is what a double cannot initialise; the parameter's type has no name to ask it
+ * directly. */
+#define SCOOP_REFUSE_POINTER_(type)                                                                \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wmissing-braces\"")          \
+        _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"") _Static_assert(         \
+            sizeof((type){0.0}) != 0, "");                                                         \
+    _Pragma("GCC diagnostic pop") _Static_assert(1, "")
+
+/* Calls `name` with the bytes at `argument`. _Generic finds a scalar parameter's type by the type
+ * of the function; what is left are structs and unions, which every ABI of GCC and clang passes
+ * like a struct around them. */
+#define SCOOP_INVOKE_(result_type, name)                                                           \
+    static void scoop_invoke_##name(const void *argument, void *result)                            \
+    {                                                                                              \
+        struct scoop_argument_##name a;                                                            \
+        const void *const at = &a;                                                                 \
+        __builtin_memcpy(&a, argument, sizeof(a));                                                 \
+        result_type (*wrapped)(struct scoop_argument_##name) =                                     \
+            (result_type(*)(struct scoop_argument_##name))(void (*)(void))name;                    \
+        (void)wrapped;                                                                             \
+        const result_type r =                                                                      \
+            _Generic(SCOOP_VALUE_(result_type, name), struct scoop_argument_##name                 \
+                     : wrapped, default                                                            \
+                     : name)(SCOOP_VALUE_(result_type, name));                                     \
+        __builtin_memcpy(result, &r, sizeof(r));                                                   \
+    }
+
+#define SCOOP_VALUE_(R, name)                                                                      \
+    _Generic(&name, SCOOP_AS_(R, char), SCOOP_AS_(R, signed char), SCOOP_AS_(R, unsigned char),    \
+             SCOOP_AS_(R, short), SCOOP_AS_(R, unsigned short), SCOOP_AS_(R, int),                 \
+             SCOOP_AS_(R, unsigned), SCOOP_AS_(R, long), SCOOP_AS_(R, unsigned long),              \
+             SCOOP_AS_(R, long long), SCOOP_AS_(R, unsigned long long), SCOOP_AS_(R, _Bool),       \
+             SCOOP_AS_(R, float), SCOOP_AS_(R, double), SCOOP_AS_(R, long double),                 \
+             SCOOP_AS_(R, float _Complex), SCOOP_AS_(R, double _Complex), default                  \
+             : a)
+#define SCOOP_AS_(R, type) R (*)(type) : *(const type *)at
+
+/* The handle of f, if f takes elements of `in` and returns elements of `out`. */
+#define SCOOP_CHECKED_(f, in, out)                                                                 \
+    (&scoop_function_##f +                                                                         \
+     0 * sizeof(struct {                                                                           \
+         _Static_assert(_Generic(&f, scoop_result_##f(*)(__typeof__(*(in))) : 1, default : 0),     \
+                        #f " does not take what " #in " holds");                                   \
+         _Static_assert(_Generic(*(out), scoop_result_##f : 1, default : 0),                       \
+                        #f " does not return what " #out " holds");                                \
+         int dummy;                                                                                \
+     }))
+
+#endif /* __cplusplus */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
