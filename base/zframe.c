@@ -47,6 +47,16 @@ int zframe_receive(void *socket, struct blob **out, bool *more)
     return 0;
 }
 
+void zframe_origin(const struct blob *frame, struct zframe_origin *out)
+{
+    zmq_msg_t *message = frame->owner;
+    const char *key = zmq_msg_gets(message, "User-Id");
+
+    *out = (struct zframe_origin){.fd = zmq_msg_get(message, ZMQ_SRCFD)};
+    if (key != NULL && strlen(key) < sizeof(out->key))
+        memcpy(out->key, key, strlen(key) + 1);
+}
+
 int zframe_send(void *socket, struct blob *frame, bool more)
 {
     const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);

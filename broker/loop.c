@@ -118,8 +118,8 @@ static void note_origin(struct port *port, int fd, const struct core_route *rout
     *origin = (struct origin){.route = *route, .since_ms = now_ms};
 }
 
-/* Read the routing id's part and what ZeroMQ knows of the connection. -EAGAIN: no message; -EPROTO: drop it. */
-static int receive_route(struct port *port, struct core_event *event, int64_t now_ms)
+/* Read the part with the routing id. -EAGAIN: no message; -EPROTO: drop it. */
+static int receive_route(struct port *port, struct core_route *route)
 {
     zmq_msg_t part;
     int result = -EPROTO;
@@ -127,15 +127,11 @@ static int receive_route(struct port *port, struct core_event *event, int64_t no
     zmq_msg_init(&part);
     if (zmq_msg_recv(&part, port->socket, ZMQ_DONTWAIT) < 0)
         return -zmq_errno();
-    const char *key = zmq_msg_gets(&part, "User-Id");
     const size_t size = zmq_msg_size(&part);
 
-    if (key != NULL && strlen(key) < sizeof(event->key.text))
-        memcpy(event->key.text, key, strlen(key) + 1);
     if (size <= CORE_ROUTE_MAX && zmq_msg_more(&part)) {
-        event->route.size = (uint8_t)size;
-        memcpy(event->route.bytes, zmq_msg_data(&part), size);
-        note_origin(port, zmq_msg_get(&part, ZMQ_SRCFD), &event->route, now_ms);
+        route->size = (uint8_t)size;
+        memcpy(route->bytes, zmq_msg_data(&part), size);
         result = 0;
     }
     zmq_msg_close(&part);
@@ -161,8 +157,9 @@ static int receive_message(struct loop *loop, struct port *port)
 {
     struct core_event event = {.type = CORE_FRAME, .role = port->role};
     struct blob *frame CLEANUP(blob_unref_p) = NULL;
+    struct zframe_origin origin;
     bool more = false;
-    const int route_result = receive_route(port, &event, loop->now_ms);
+    const int route_result = receive_route(port, &event.route);
 
     if (route_result != 0 && route_result != -EPROTO)
         return route_result;
@@ -170,6 +167,9 @@ static int receive_message(struct loop *loop, struct port *port)
         return 0;
     if (skip_rest(port->socket, more) || route_result != 0)
         return 0;
+    zframe_origin(frame, &origin);
+    note_origin(port, origin.fd, &event.route, loop->now_ms);
+    memcpy(event.key.text, origin.key, sizeof(event.key.text));
     event.frame = frame;
     step(loop, &event);
     return 0;
