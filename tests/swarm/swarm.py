@@ -1,0 +1,200 @@
+"""A lab of engines and a stack on it, as tests see them: the docker client, curl and nothing of ours."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SERVICES = ["broker", "hasher", "miner", "redis", "rng", "root_worker", "webui", "worker"]
+IMAGES = [f"scoop-{name}:latest"
+          for name in ("broker", "worker", "rng", "hasher", "miner", "webui", "redis")]
+CONVERGE_S = 60
+
+
+def command(*args, deadline_s=120, check=True, **options):
+    """Run a command to its end and give back the process; a failure shows what it said."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([str(arg) for arg in args], timeout=deadline_s, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, args))}: exit {done.returncode}\n"
+                             f"{done.stdout}\n{done.stderr}")
+    return done
+
+
+def eventually(what, deadline_s, probe, pause_s=0.25):
+    """Wait until probe() is true and give it back; an AssertionError in it counts as false."""
+    end = time.monotonic() + deadline_s
+    last = None
+    while time.monotonic() < end:
+        try:
+            last = probe()
+            if last:
+                return last
+        except (AssertionError, ValueError, OSError, subprocess.TimeoutExpired) as error:
+            last = error
+        time.sleep(pause_s)
+    raise AssertionError(f"{what}: not within {deadline_s} s; last seen: {last}")
+
+
+class Lab:
+    """Engines by their names: m is the manager, w1, w2, ... are workers."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def __call__(self, *args, cli=None, **options):
+        environment = dict(os.environ, SCOOP_LAB_DIR=str(self.folder))
+        if cli:
+            environment["SCOOP_LAB_CLI"] = str(cli)
+        return command(HERE / "lab", *args, env=environment, **options)
+
+    def up(self, count=3):
+        self("up", count, "--owner", os.getpid())
+
+    def down(self):
+        self("down")
+
+    def nodes(self):
+        return self("nodes").stdout.split()
+
+    def docker(self, node, *args, **options):
+        return self("docker", node, *args, **options).stdout.strip()
+
+    def run_in(self, node, *args, **options):
+        """A command of this machine in the network of a node."""
+        return self("exec", node, *args, **options)
+
+    def address(self, node):
+        return self("ip", node).stdout.strip()
+
+
+class Stack:
+    """One deployed stack. Every wait has a deadline, every failure says what it saw last."""
+
+    def __init__(self, lab, folder, name="scoop"):
+        self.lab = lab
+        self.name = name
+        self.folder = pathlib.Path(folder)
+
+    @staticmethod
+    def prepare(folder):
+        """A copy of stack/ with keys of its own."""
+        shutil.copytree(ROOT / "stack", folder, ignore=shutil.ignore_patterns("secrets"))
+        command(pathlib.Path(folder) / "make-keys")
+        return pathlib.Path(folder)
+
+    # ---- as an operator ----
+
+    def deploy(self, *files, cli=None, wait=True):
+        options = [part for file in files or ("stack.yml",) for part in ("-c", file)]
+        self.lab.docker("m", "stack", "deploy", *options, self.name, cli=cli, cwd=self.folder)
+        if wait:
+            self.await_running()
+
+    def remove(self):
+        self.lab.docker("m", "stack", "rm", self.name)
+        eventually("the end of the stack", 40, lambda: not self.leftovers())
+
+    def leftovers(self):
+        """What the engines still have of the stack, volumes aside."""
+        label = f"label=com.docker.stack.namespace={self.name}"
+        found = []
+        for node in self.lab.nodes():
+            found += self.lab.docker(node, "ps", "-aq", "--filter", label).split()
+            found += self.lab.docker(node, "network", "ls", "-q", "--filter", label).split()
+        for kind in ("service", "secret", "config"):
+            found += self.lab.docker("m", kind, "ls", "-q", "--filter", label).split()
+        return found
+
+    def service(self, *args, **options):
+        return self.lab.docker("m", "service", *args, **options)
+
+    def replicas(self):
+        rows = self.service("ls", "--format", "{{.Name}} {{.Replicas}}").splitlines()
+        rows = [row.split()[:2] for row in rows if row.startswith(self.name + "_")]
+        return {name[len(self.name) + 1:]: tuple(map(int, count.split("/"))) for name, count in rows}
+
+    def running(self):
+        replicas = self.replicas()
+        ready = sorted(replicas) == SERVICES and all(is_ == want and (want or name == "miner")
+                                                     for name, (is_, want) in replicas.items())
+        return replicas if ready and self.settled() else None
+
+    def settled(self):
+        states = [self.service("inspect", f"{self.name}_{service}", "--format",
+                               "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}")
+                  for service in SERVICES]
+        return not any(state in ("updating", "rollback_started") for state in states)
+
+    def await_running(self, deadline_s=CONVERGE_S):
+        return eventually(f"all services of {self.name} running", deadline_s, self.running)
+
+    def scale(self, service, count):
+        self.service("scale", f"{self.name}_{service}={count}", deadline_s=90)
+
+    def tasks(self, service, only_running=True):
+        """Rows (id, node, desired state, state, error) of a service."""
+        filters = ["--filter", "desired-state=running"] if only_running else []
+        text = self.service("ps", "--no-trunc", *filters, "--format",
+                            "{{.ID}}|{{.Node}}|{{.DesiredState}}|{{.CurrentState}}|{{.Error}}",
+                            f"{self.name}_{service}")
+        return [tuple(line.split("|")) for line in text.splitlines()]
+
+    def nodes_of(self, service):
+        return sorted(node for _, node, _, state, _ in self.tasks(service)
+                      if state.startswith("Running"))
+
+    def containers(self, service, node):
+        return self.lab.docker(node, "ps", "-q", "--no-trunc", "--filter",
+                               f"label=com.docker.swarm.service.name={self.name}_{service}").split()
+
+    def container(self, service, node="m"):
+        """The one running container of a service on a node."""
+        found = self.containers(service, node)
+        assert len(found) == 1, f"{service} on {node}: {len(found)} containers, not 1"
+        return found[0]
+
+    def inside(self, service, *args, node="m", **options):
+        return self.lab("docker", node, "exec", self.container(service, node), *args, **options)
+
+    def logs(self, service, lines=60):
+        done = self.lab("docker", "m", "service", "logs", "--no-task-ids", "--tail", lines,
+                        f"{self.name}_{service}", check=False)
+        return done.stdout + done.stderr
+
+    def all_logs(self):
+        parts = [self.lab("docker", "m", "stack", "ps", "--no-trunc", self.name, check=False).stdout]
+        for service in SERVICES:
+            parts.append(f"---- {service} ----\n{self.logs(service)}")
+        return "\n".join(parts)
+
+    # ---- as a user ----
+
+    def url(self, port, path="/"):
+        return f"http://{self.lab.address('m')}:{port}{path}"
+
+    def curl(self, node, port, path="/", *options, deadline_s=30):
+        """Status and body, asked from a node."""
+        done = self.lab.run_in(node, "curl", "-sS", "-m", deadline_s, "-w", "\n%{http_code}", *options,
+                               self.url(port, path), deadline_s=deadline_s + 5)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), body
+
+    def coins(self):
+        status, body = self.curl("m", 8000, "/json")
+        assert status == 200, body
+        return json.loads(body)
+
+    def scoop(self, *args, **options):
+        """The scoop command as a user of the manager has it: in the webui container, with no flags."""
+        return self.inside("webui", "scoop", *args, **options)
+
+    def workers(self):
+        """The live workers: host name to row."""
+        rows = json.loads(self.scoop("workers", "--json").stdout)
+        return {row["host"]: row for row in rows}
