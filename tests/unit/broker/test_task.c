@@ -1,0 +1,118 @@
+#include "broker/task.h"
+
+#include <criterion/criterion.h>
+
+static struct task given_task_in(enum task_state state)
+{
+    struct task task = {.state = TASK_READY};
+
+    if (state == TASK_LEASED || state == TASK_REVOKED)
+        task_step(&task, TASK_LEASE);
+    if (state == TASK_REVOKED)
+        task_step(&task, TASK_CANCEL);
+    cr_assert_eq(task.state, state);
+    return task;
+}
+
+/* Every cell of PROTOCOL.md section 5. */
+Test(task, follows_the_state_table_of_the_protocol)
+{
+    static const struct {
+        enum task_state state;
+        enum task_event event;
+        enum task_state next;
+        enum task_action action;
+    } cells[] = {
+        {TASK_READY, TASK_LEASE, TASK_LEASED, TASK_SEND},
+        {TASK_READY, TASK_OUTCOME, TASK_READY, TASK_REFUSE},
+        {TASK_READY, TASK_CRASH, TASK_READY, TASK_REFUSE},
+        {TASK_READY, TASK_CRASH_LAST, TASK_READY, TASK_REFUSE},
+        {TASK_READY, TASK_LOSS, TASK_READY, TASK_REFUSE},
+        {TASK_READY, TASK_LOSS_LAST, TASK_READY, TASK_REFUSE},
+        {TASK_READY, TASK_CANCEL, TASK_FREE, TASK_DROP},
+        {TASK_LEASED, TASK_LEASE, TASK_LEASED, TASK_REFUSE},
+        {TASK_LEASED, TASK_OUTCOME, TASK_FREE, TASK_DELIVER},
+        {TASK_LEASED, TASK_CRASH, TASK_READY, TASK_QUEUE_BACK},
+        {TASK_LEASED, TASK_CRASH_LAST, TASK_FREE, TASK_DELIVER},
+        {TASK_LEASED, TASK_LOSS, TASK_READY, TASK_QUEUE_FRONT},
+        {TASK_LEASED, TASK_LOSS_LAST, TASK_FREE, TASK_DELIVER},
+        {TASK_LEASED, TASK_CANCEL, TASK_REVOKED, TASK_SEND_REVOKE},
+        {TASK_REVOKED, TASK_LEASE, TASK_REVOKED, TASK_REFUSE},
+        {TASK_REVOKED, TASK_OUTCOME, TASK_FREE, TASK_DROP},
+        {TASK_REVOKED, TASK_CRASH, TASK_FREE, TASK_DROP},
+        {TASK_REVOKED, TASK_CRASH_LAST, TASK_FREE, TASK_DROP},
+        {TASK_REVOKED, TASK_LOSS, TASK_FREE, TASK_DROP},
+        {TASK_REVOKED, TASK_LOSS_LAST, TASK_FREE, TASK_DROP},
+        {TASK_REVOKED, TASK_CANCEL, TASK_REVOKED, TASK_REFUSE},
+    };
+
+    cr_assert_eq(COUNT_OF(cells), (TASK_STATE_END - 1) * TASK_EVENT_END);
+    for (size_t i = 0; i < COUNT_OF(cells); i++) {
+        struct task task = given_task_in(cells[i].state);
+
+        cr_assert_eq(task_step(&task, cells[i].event), cells[i].action, "cell %zu", i);
+        cr_assert_eq(task.state, cells[i].next, "cell %zu", i);
+    }
+}
+
+Test(task, counts_an_attempt_with_each_lease)
+{
+    struct task task = given_task_in(TASK_READY);
+
+    task_step(&task, TASK_LEASE);
+    task_step(&task, TASK_CRASH);
+    task_step(&task, TASK_LEASE);
+    cr_assert_eq(task.attempt, 2);
+}
+
+Test(task, is_given_up_at_the_third_crash_and_the_tenth_loss)
+{
+    struct task task = given_task_in(TASK_READY);
+
+    cr_assert_eq(task_count_crash(&task), TASK_CRASH);
+    cr_assert_eq(task_count_crash(&task), TASK_CRASH);
+    cr_assert_eq(task_count_crash(&task), TASK_CRASH_LAST);
+    for (int i = 1; i < 10; i++)
+        cr_assert_eq(task_count_loss(&task), TASK_LOSS, "loss %d", i);
+    cr_assert_eq(task_count_loss(&task), TASK_LOSS_LAST);
+}
+
+Test(task_slab, never_gives_an_id_twice)
+{
+    struct task_slab slab = {0};
+    struct task *task = task_new(&slab);
+    const uint64_t old_id = task_id(task);
+
+    cr_assert_eq(task_find(&slab, old_id), task);
+    task_step(task, TASK_CANCEL);
+    task_free(&slab, task);
+    cr_assert_null(task_find(&slab, old_id));
+
+    struct task *again = task_new(&slab);
+    cr_assert_eq(again, task, "the place is used again");
+    cr_assert_neq(task_id(again), old_id);
+    cr_assert_null(task_find(&slab, old_id));
+    cr_assert_null(task_find(&slab, UINT64_MAX));
+    task_slab_fini(&slab);
+}
+
+Test(task_list, keeps_order_through_pushes_and_removals)
+{
+    struct task tasks[4] = {{.no = 0}, {.no = 1}, {.no = 2}, {.no = 3}};
+    struct task_list list = {0};
+
+    task_list_push_back(&list, &tasks[1]);
+    task_list_push_back(&list, &tasks[2]);
+    task_list_push_front(&list, &tasks[0]);
+    task_list_push_back(&list, &tasks[3]);
+    task_list_remove(&list, &tasks[1]);
+    cr_assert_eq(list.count, 3);
+    cr_assert_eq(list.head->no, 0);
+    cr_assert_eq(list.head->next->no, 2);
+    cr_assert_eq(list.tail->no, 3);
+    task_list_remove(&list, &tasks[3]);
+    task_list_remove(&list, &tasks[0]);
+    task_list_remove(&list, &tasks[2]);
+    cr_assert_null(list.head);
+    cr_assert_null(list.tail);
+}
