@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "parse.h"
 #include "resolve.h"
+#include "secret.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -35,7 +36,7 @@ struct redis {
     redisContext *context;
     bool logged_in;
     char peer[ADDRESS_TEXT_MAX]; /* the address of this try or connection */
-    char reason[256];
+    char reason[512];
 };
 
 /* redis://[:password@]host[:port][/database]; the password ends at the last '@' and is taken as it
@@ -162,24 +163,6 @@ static int open_socket(const struct address *address, int64_t timeout_ms)
     return rc;
 }
 
-/* Read the first line of the file; without a file, the password of the URL. 0 or -errno. */
-static int read_password(const struct redis *redis, char password[PASSWORD_MAX])
-{
-    memcpy(password, redis->target.password, PASSWORD_MAX);
-    if (redis->password_file == NULL)
-        return 0;
-    FILE *file = fopen(redis->password_file, "re");
-    if (file == NULL)
-        return -errno;
-    setvbuf(file, NULL, _IONBF, 0);
-    const bool filled = fgets(password, PASSWORD_MAX, file) != NULL;
-    fclose(file);
-    if (!filled)
-        return -ENODATA;
-    password[strcspn(password, "\r\n")] = '\0';
-    return 0;
-}
-
 /* Do one command whose reply says no more than "fine". */
 static int command(struct redis *redis, const char *verb, const char *argument)
 {
@@ -195,22 +178,28 @@ static int command(struct redis *redis, const char *verb, const char *argument)
     return rc;
 }
 
-static int log_in(struct redis *redis)
+/* Log in with the password of the file or the URL, if there is one. */
+static int authenticate(struct redis *redis)
 {
-    char password[PASSWORD_MAX];
-    char database[24];
-    int rc = read_password(redis, password);
+    struct secret secret CLEANUP(secret_wipe) = {0};
+    struct problem problem;
 
+    if (redis->password_file == NULL)
+        return redis->target.password[0] != '\0' ? command(redis, "AUTH", redis->target.password)
+                                                 : 0;
+    const int rc = secret_load_line(redis->password_file, SECRET_PRIVATE, &secret, &problem);
     if (rc != 0) {
-        char reason[200];
-        snprintf(reason, sizeof(reason), "password file %.120s: %s", redis->password_file,
-                 strerrordesc_np(-rc));
-        redis_drop(redis, reason);
+        redis_drop(redis, problem.text);
         return rc;
     }
-    if (password[0] != '\0')
-        rc = command(redis, "AUTH", password);
-    explicit_bzero(password, sizeof(password));
+    return command(redis, "AUTH", secret.text);
+}
+
+static int log_in(struct redis *redis)
+{
+    char database[24];
+    const int rc = authenticate(redis);
+
     if (rc != 0 || redis->target.database == 0)
         return rc;
     snprintf(database, sizeof(database), "%llu", (unsigned long long)redis->target.database);

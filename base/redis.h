@@ -18,7 +18,7 @@ struct redis;
 
 struct redis_options {
     const char *url;           /* redis://[:password@]host[:port][/db], see redis_new(); copied */
-    const char *password_file; /* its first line is the password; NULL or "": none. Copied */
+    const char *password_file; /* one line, the password (base/secret); NULL or "": none. Copied */
     int64_t timeout_ms;        /* of connecting, and of each wait for a reply */
 };
 
