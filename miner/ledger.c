@@ -13,9 +13,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* How often coins are written, and loops. */
+/* How often coins are written, and loops. Loops are counted right after one ended, so that the
+ * counter grows in whole steps and readers see a steady rate; when none ends, after another second.
+ */
 #define TURN_MS        100
 #define COUNT_EVERY_MS 1000
+#define COUNT_LATE_MS  1000
 
 /* Coins in one exchange. */
 #define COINS_PER_TURN 512
@@ -54,12 +57,14 @@ struct ledger {
     atomic_uint_fast64_t retries;
     atomic_bool connected;
     atomic_bool stopping;
-    atomic_int owners; /* thread and caller */
+    atomic_bool count_due; /* the next loop that ends should wake the thread */
+    atomic_int owners;     /* thread and caller */
 
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct coin_list waiting; /* under the lock */
+    bool loop_ended;          /* under the lock: the one that count_due asked for */
 
     /* Of the thread alone. */
     struct redis *redis;
@@ -68,6 +73,7 @@ struct ledger {
     uint64_t batch_loops;
     bool batch_open;
     int64_t next_count_ms;
+    bool fresh; /* a loop ended just now */
     struct coin_list sending;
     size_t sent;     /* of `sending`, known to be stored */
     bool redis_down; /* as last logged */
@@ -93,6 +99,13 @@ void ledger_free(struct ledger *ledger)
 void ledger_add_loop(struct ledger *ledger)
 {
     atomic_fetch_add(&ledger->loops_done, 1);
+    if (!atomic_load_explicit(&ledger->count_due, memory_order_relaxed) ||
+        !atomic_exchange(&ledger->count_due, false))
+        return;
+    pthread_mutex_lock(&ledger->lock);
+    ledger->loop_ended = true;
+    pthread_cond_signal(&ledger->wake);
+    pthread_mutex_unlock(&ledger->lock);
 }
 
 static int list_grow(struct coin_list *list)
@@ -170,10 +183,23 @@ static void note_redis(struct ledger *ledger, int rc)
     ledger->redis_down = rc != 0;
 }
 
+/* Is it time to count? Then either a loop just ended, or we ask the next one to wake us. */
+static bool count_is_due(struct ledger *ledger, int64_t now_ms)
+{
+    if (now_ms < ledger->next_count_ms)
+        return false;
+    if (!ledger->fresh && now_ms < ledger->next_count_ms + COUNT_LATE_MS) {
+        atomic_store(&ledger->count_due, true);
+        return false;
+    }
+    atomic_store(&ledger->count_due, false);
+    return true;
+}
+
 /* Close a batch over all loops done so far, when it is time and none is open. */
 static void open_batch(struct ledger *ledger, int64_t now_ms, bool last)
 {
-    if (ledger->batch_open || (now_ms < ledger->next_count_ms && !last))
+    if (ledger->batch_open || (!last && !count_is_due(ledger, now_ms)))
         return;
     const uint64_t loops = atomic_load(&ledger->loops_done) - atomic_load(&ledger->loops_counted);
     if (last && loops == 0)
@@ -329,7 +355,7 @@ static void forget_number(struct ledger *ledger)
         freeReplyObject(reply);
 }
 
-/* Sleep for a turn, or until ledger_stop() wants us. */
+/* Sleep for a turn, or until a loop ended that is waited for, or ledger_stop() wants us. */
 static void rest(struct ledger *ledger)
 {
     const int64_t due_ms = clock_now_ms() + (atomic_load(&ledger->stopping) ? 20 : TURN_MS);
@@ -337,9 +363,11 @@ static void rest(struct ledger *ledger)
     const bool stopping = atomic_load(&ledger->stopping);
 
     pthread_mutex_lock(&ledger->lock);
-    while (atomic_load(&ledger->stopping) == stopping &&
+    while (atomic_load(&ledger->stopping) == stopping && !ledger->loop_ended &&
            pthread_cond_timedwait(&ledger->wake, &ledger->lock, &due) == 0)
         ;
+    ledger->fresh = ledger->loop_ended;
+    ledger->loop_ended = false;
     pthread_mutex_unlock(&ledger->lock);
 }
 
