@@ -1,7 +1,7 @@
 """One lab, one set of images and one deployed stack for the whole run.
 
-Where no lab can run (no root, no engine), every test is skipped by name. With SCOOP_LAB_DIR naming a lab
-that is up already, that one is used, rebuilt images and all, and left up.
+Where no lab can run (no root, no engine), its tests are skipped by name. With SCOOP_LAB_DIR naming
+a lab that is up already, that one is used, with images built anew, and left up.
 """
 
 import os
@@ -15,7 +15,8 @@ BUILD_DEADLINE_S = 1200
 
 
 def pytest_configure():
-    os.environ.setdefault("HEALTH_INTERVAL", "1s")  # stack.yml: replicas count from the first check on
+    # Of stack.yml: a replica counts from its first health check on.
+    os.environ.setdefault("HEALTH_INTERVAL", "1s")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A lab of engines and a stack on it, as tests see them: the docker client, curl and nothing of ours."""
+"""A lab of engines and a stack on it, seen from outside: with the docker client and curl."""
 
 import json
 import os
@@ -117,7 +117,8 @@ class Stack:
     def replicas(self):
         rows = self.service("ls", "--format", "{{.Name}} {{.Replicas}}").splitlines()
         rows = [row.split()[:2] for row in rows if row.startswith(self.name + "_")]
-        return {name[len(self.name) + 1:]: tuple(map(int, count.split("/"))) for name, count in rows}
+        return {name.removeprefix(self.name + "_"): tuple(map(int, count.split("/")))
+                for name, count in rows}
 
     def running(self):
         replicas = self.replicas()
@@ -168,7 +169,8 @@ class Stack:
         return done.stdout + done.stderr
 
     def all_logs(self):
-        parts = [self.lab("docker", "m", "stack", "ps", "--no-trunc", self.name, check=False).stdout]
+        parts = [self.lab("docker", "m", "stack", "ps", "--no-trunc", self.name,
+                          check=False).stdout]
         for service in SERVICES:
             parts.append(f"---- {service} ----\n{self.logs(service)}")
         return "\n".join(parts)
@@ -180,8 +182,8 @@ class Stack:
 
     def curl(self, node, port, path="/", *options, deadline_s=30):
         """Status and body, asked from a node."""
-        done = self.lab.run_in(node, "curl", "-sS", "-m", deadline_s, "-w", "\n%{http_code}", *options,
-                               self.url(port, path), deadline_s=deadline_s + 5)
+        done = self.lab.run_in(node, "curl", "-sS", "-m", deadline_s, "-w", "\n%{http_code}",
+                               *options, self.url(port, path), deadline_s=deadline_s + 5)
         body, _, status = done.stdout.rpartition("\n")
         return int(status), body
 
@@ -191,7 +193,7 @@ class Stack:
         return json.loads(body)
 
     def scoop(self, *args, **options):
-        """The scoop command as a user of the manager has it: in the webui container, with no flags."""
+        """The scoop command as on the manager: in the webui container, with no flags."""
         return self.inside("webui", "scoop", *args, **options)
 
     def workers(self):

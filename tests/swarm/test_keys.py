@@ -17,7 +17,8 @@ def folder(tmp_path):
 
 
 def digests(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "secrets").iterdir()}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (folder / "secrets").iterdir()}
 
 
 def test_secret_halves_are_private_and_a_second_run_changes_nothing(folder):
@@ -55,12 +56,14 @@ def test_curve_pairs_are_those_of_zeromq(folder):
     zmq = pytest.importorskip("zmq")
     command(folder / "make-keys")
     for name in ("broker_curve_key", "client_curve_key"):
-        secret, public = ((folder / "secrets" / part).read_bytes() for part in (name, f"{name}.pub"))
+        secret = (folder / "secrets" / name).read_bytes()
+        public = (folder / "secrets" / f"{name}.pub").read_bytes()
         assert len(secret) == len(public) == 41 and secret.endswith(b"\n")
         assert zmq.curve_public(secret.strip()) == public.strip()
 
 
-@pytest.mark.parametrize("option, kind", [([], "ED25519"), (["--rsa"], "RSA")], ids=["default", "--rsa"])
+@pytest.mark.parametrize("option, kind", [([], "ED25519"), (["--rsa"], "RSA")],
+                         ids=["default", "--rsa"])
 def test_ssh_keys_are_of_the_type_asked_for(folder, option, kind):
     command(folder / "make-keys", *option)
     for name in ("ssh_client_rsa_key", "ssh_host_rsa_key"):

@@ -21,9 +21,10 @@ def traces(folder):
             continue
         if os.fsencode(folder) in line and path.parent.name != str(os.getpid()):
             found.append(line.replace(b"\0", b" ").decode(errors="replace"))
-    found += [line for line in pathlib.Path("/proc/mounts").read_text().splitlines() if str(folder) in line]
-    found += [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/scoop-lab-" + folder.name + "-*")]
-    found += [str(path) for path in folder.glob("*")]
+    mounts = pathlib.Path("/proc/mounts").read_text().splitlines()
+    found += [line for line in mounts if str(folder) in line]
+    found += map(str, pathlib.Path("/sys/fs/cgroup").glob(f"**/scoop-lab-{folder.name}-*"))
+    found += map(str, folder.glob("*"))
     return found
 
 
@@ -37,11 +38,13 @@ def test_a_node_is_cut_healed_killed_and_started(folder):
     engines.up(2)
     try:
         def status():
-            return engines.docker("m", "node", "ls", "--format", "{{.Hostname}}={{.Status}}").split()
+            form = "{{.Hostname}}={{.Status}}"
+            return engines.docker("m", "node", "ls", "--format", form).split()
 
         def reaches_manager():
             probe = f"</dev/tcp/{engines.address('m')}/2377"
-            return engines.run_in("w1", "timeout", "1", "bash", "-c", probe, check=False).returncode == 0
+            done = engines.run_in("w1", "timeout", "1", "bash", "-c", probe, check=False)
+            return done.returncode == 0
 
         assert reaches_manager()
         engines("cut", "w1")
@@ -64,8 +67,9 @@ def test_a_node_is_cut_healed_killed_and_started(folder):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "TERM"])
 @pytest.mark.parametrize("after_s", [0.1, 1.0])
 def test_an_interrupted_start_leaves_no_trace(folder, number, after_s):
-    starting = subprocess.Popen([HERE / "lab", "up", "2"], env=dict(os.environ, SCOOP_LAB_DIR=str(folder)),
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    starting = subprocess.Popen([HERE / "lab", "up", "2"], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, start_new_session=True,
+                                env=dict(os.environ, SCOOP_LAB_DIR=str(folder)))
     time.sleep(after_s)
     os.killpg(starting.pid, number)
     starting.communicate(timeout=60)
@@ -87,6 +91,7 @@ def test_the_lab_ends_with_its_owner(folder):
     (["nonsense"], "usage: lab COMMAND"),
 ])
 def test_a_wrong_command_is_one_clear_answer(folder, arguments, text):
-    done = command(HERE / "lab", *arguments, check=False, env=dict(os.environ, SCOOP_LAB_DIR=str(folder)))
+    done = command(HERE / "lab", *arguments, check=False,
+                   env=dict(os.environ, SCOOP_LAB_DIR=str(folder)))
     assert done.returncode != 0
     assert text in done.stderr
