@@ -11,15 +11,50 @@ BUILD_PACKAGES=(
 # To run ./demo.
 DEMO_PACKAGES=(redis-server curl)
 
-# To run the unit, integration and web tests.
+# To run the unit and integration tests.
 TEST_PACKAGES=(
     libcriterion-dev python3 python3-pytest python3-redis python3-yaml python3-zmq
     redis-server openssh-server openssh-client curl httping procps iproute2
-    nodejs npm chromium fonts-dejavu-core shellcheck codespell
 )
+
+# To run the web tests; node and npm come from here only where there are none.
+WEB_PACKAGES=(chromium fonts-dejavu-core)
+NODE_PACKAGES=(nodejs npm)
 
 # To run the swarm tests.
 SWARM_PACKAGES=(
     docker.io debootstrap iproute2 iptables httping python3 python3-pytest python3-yaml curl
     openssh-client
 )
+
+# install_packages NAME...: install what is missing. Says what it does; without root it names what to install.
+install_packages() {
+    local missing=() name
+    for name in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "$0: these Debian packages are missing and I am not root; as root: apt-get install ${missing[*]}" >&2
+        return 1
+    fi
+    echo "installing: ${missing[*]}" >&2
+    # Services that a package brings must not start by themselves here.
+    local policy=/usr/sbin/policy-rc.d made_policy=no status=0
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        made_policy=yes
+    fi
+    {
+        apt-get -o DPkg::Lock::Timeout=300 update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
+                --no-install-recommends "${missing[@]}"
+    } >"${TMPDIR:-/tmp}/scoop-apt.log" 2>&1 </dev/null || status=$?
+    [ "$made_policy" = no ] || rm -f "$policy"
+    if [ "$status" -ne 0 ]; then
+        echo "$0: apt-get failed; its last lines (all: ${TMPDIR:-/tmp}/scoop-apt.log):" >&2
+        tail -n 5 "${TMPDIR:-/tmp}/scoop-apt.log" >&2
+    fi
+    return "$status"
+}
