@@ -32,61 +32,83 @@ bool log_enabled(enum log_level level)
     return level <= highest_level;
 }
 
+/* The wall clock as text. The part down to the second is kept: it is most of the cost of a line. */
 static int format_stamp(char *line, size_t size)
 {
+    static _Thread_local time_t known_seconds;
+    static _Thread_local char known[32];
     const int64_t wall_ms = clock_wall_ms();
     const time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm utc;
-    char stamp[32];
 
-    gmtime_r(&seconds, &utc);
-    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
-    return snprintf(line, size, "ts=%s.%03dZ", stamp, (int)(wall_ms % 1000));
+    if (seconds != known_seconds) {
+        struct tm utc;
+        gmtime_r(&seconds, &utc);
+        strftime(known, sizeof(known), "%Y-%m-%dT%H:%M:%S", &utc);
+        known_seconds = seconds;
+    }
+    return snprintf(line, size, "ts=%s.%03dZ", known, (int)(wall_ms % 1000));
 }
 
-/* Cut an over-long line visibly, end it, and write it in one call. A full log pipe is the reader's
- * loss: there is nobody left to tell. */
-static void write_line(int fd, char *line, size_t length)
+static void write_all(int fd, const char *bytes, size_t length)
 {
-    if (length >= LOG_LINE_MAX) {
-        length = LOG_LINE_MAX - 1;
-        memcpy(line + length - 3, "...", 3);
-    }
-    line[length++] = '\n';
-    while (write(fd, line, length) < 0 && errno == EINTR)
+    /* A full log pipe is the reader's loss: there is nobody left to tell. */
+    while (write(fd, bytes, length) < 0 && errno == EINTR)
         ;
 }
 
-static void write_event(int fd, enum log_level level, const char *event, const char *format,
-                        va_list fields)
+/* Format one line with its newline; an over-long one is cut visibly. Returns its length. */
+static size_t
+format_line(char *line, enum log_level level, const char *event, const char *format, va_list fields)
 {
-    char line[LOG_LINE_MAX + 1];
-    size_t used = (size_t)format_stamp(line, sizeof(line));
+    const size_t size = LOG_LINE_MAX + 1;
+    size_t used = (size_t)format_stamp(line, size);
 
-    used += (size_t)snprintf(line + used, sizeof(line) - used, " lvl=%s svc=%s host=%s ev=%s ",
+    used += (size_t)snprintf(line + used, size - used, " lvl=%s svc=%s host=%s ev=%s ",
                              level_names[level], service_name, host_name, event);
-    used += (size_t)vsnprintf(line + used, sizeof(line) - used, format, fields);
-    write_line(fd, line, used);
+    used += (size_t)vsnprintf(line + used, size - used, format, fields);
+    if (used >= LOG_LINE_MAX) {
+        used = LOG_LINE_MAX - 1;
+        memcpy(line + used - 3, "...", 3);
+    }
+    line[used++] = '\n';
+    return used;
 }
 
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
+    char line[LOG_LINE_MAX + 1];
     va_list fields;
 
     if (!log_enabled(level))
         return;
     va_start(fields, format);
-    write_event(STDERR_FILENO, level, event, format, fields);
+    write_all(STDERR_FILENO, line, format_line(line, level, event, format, fields));
     va_end(fields);
 }
 
 void log_access(const char *format, ...)
 {
+    char line[LOG_LINE_MAX + 1];
     va_list fields;
 
     va_start(fields, format);
-    write_event(STDOUT_FILENO, LOG_INFO, "request", format, fields);
+    log_write_access(line, format_line(line, LOG_INFO, "request", format, fields));
     va_end(fields);
+}
+
+size_t log_format_access(char *line, const char *format, ...)
+{
+    va_list fields;
+
+    va_start(fields, format);
+    const size_t length = format_line(line, LOG_INFO, "request", format, fields);
+    va_end(fields);
+    return length;
+}
+
+void log_write_access(const char *lines, size_t length)
+{
+    write_all(STDOUT_FILENO, lines, length);
 }
 
 const char *log_quote(char *buffer, size_t size, const char *text)

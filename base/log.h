@@ -23,7 +23,8 @@ enum log_level {
 /* Longest line written; what is longer is cut and ends in "...". */
 #define LOG_LINE_MAX 2048
 
-/* Set the service name (borrowed for ever) and read DEBUG from the environment. Call once, first. */
+/* Set the service name (borrowed for ever) and read DEBUG from the environment. Call once, first.
+ */
 void log_init(const char *service);
 
 /* Is this level written? Guards work that only serves a log line. */
@@ -35,8 +36,13 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 /* Write one line for a finished HTTP request to stdout. */
 void log_access(const char *format, ...) PRINTF(1, 2);
 
-/* Quote text from outside for a field's value: printable ASCII stays, `"` and `\` are escaped, the rest
- * becomes \xNN. Returns `buffer`; what does not fit is cut. */
+/* The same in two steps, for who writes many: put a line with its newline into `line`, which holds
+ * LOG_LINE_MAX + 1 bytes, and return its length; write lines that were gathered. */
+size_t log_format_access(char *line, const char *format, ...) PRINTF(2, 3);
+void log_write_access(const char *lines, size_t length);
+
+/* Quote text from outside for a field's value: printable ASCII stays, `"` and `\` are escaped, the
+ * rest becomes \xNN. Returns `buffer`; what does not fit is cut. */
 const char *log_quote(char *buffer, size_t size, const char *text);
 
 #define log_error(...) log_event(LOG_ERROR, __VA_ARGS__)
