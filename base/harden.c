@@ -1,6 +1,5 @@
 #include "harden.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,16 +12,16 @@
 #define TRACEABLE 0UL
 #endif
 
-static bool is_container(void)
+bool harden_refuses(uid_t uid, const char *mark)
 {
-    return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
+    return uid == 0 && access(mark, F_OK) == 0;
 }
 
 int harden_process(struct problem *problem)
 {
     const struct rlimit no_core = {0};
 
-    if (geteuid() == 0 && is_container())
+    if (harden_refuses(geteuid(), HARDEN_IMAGE_MARK))
         return problem_set(problem, -EPERM,
                            "this is root in a container: set another user (uid 10001)");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 ||

@@ -1,13 +1,23 @@
 /* What a process can do for its own safety, because `docker stack deploy` ignores `security_opt`:
  * no new privileges by exec, no core files, not to be traced or read by others. Main thread, first
- * thing. */
+ * thing; child processes inherit the first two. */
 #ifndef BASE_HARDEN_H
 #define BASE_HARDEN_H
 
 #include "err.h"
 #include "problem.h"
 
-/* 0, or with *problem: -EPERM: this is root inside a container; or what the kernel refused. */
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Every image of ours carries this empty file, so we know "in a container of ours" from "on a machine
+ * that happens to be a container", where root is the machine's owner. */
+#define HARDEN_IMAGE_MARK "/etc/scoop-image"
+
+/* 0, or with *problem: -EPERM: this is root inside one of our images; or what the kernel refused. */
 NODISCARD int harden_process(struct problem *problem);
+
+/* The rule about root alone: is `uid` root where the file `mark` exists? */
+bool harden_refuses(uid_t uid, const char *mark);
 
 #endif
