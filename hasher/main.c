@@ -1,0 +1,131 @@
+#include "hasher.h"
+
+#include "base/harden.h"
+#include "base/health.h"
+#include "base/log.h"
+#include "base/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct values {
+    const char *listen;
+    uint64_t delay_ms;
+    uint64_t concurrency;
+    uint64_t body_max;
+    bool access_log;
+    bool health;
+};
+
+static const struct setting rows[] = {
+    {
+     .flag = "listen",
+     .variable = "LISTEN",
+     .type = SETTING_ADDRESS,
+     .offset = offsetof(struct values,            listen),
+     .fallback = "127.0.0.1:8002",
+     .help = "where to listen; port 0 takes any free one",
+     },
+    {
+     .flag = "delay-ms",
+     .variable = "HASHER_DELAY_MS",
+     .type = SETTING_NUMBER,
+     .offset = offsetof(struct values,                                                 delay_ms),
+     .fallback = "0",
+     .max = 60000,
+     .unit = "ms",
+     .help = "hold each request for so long, as the lesson does",
+     },
+    {
+     .flag = "concurrency",
+     .variable = "HASHER_CONCURRENCY",
+     .type = SETTING_NUMBER,
+     .offset = offsetof(struct values,concurrency),
+     .fallback = "0",
+     .max = 1000000,
+     .help = "requests served at a time, the others queue; 0 does not limit them",
+     },
+    {
+     .flag = "max-bytes",
+     .variable = "HASHER_MAX_BYTES",
+     .type = SETTING_NUMBER,
+     .offset = offsetof(struct values,                                           body_max),
+     .fallback = "1073741824",
+     .max = 1ULL << 40,
+     .unit = "bytes",
+     .help = "the largest body; a larger one is refused",
+     },
+    {
+     .flag = "access-log",
+     .variable = "ACCESS_LOG",
+     .type = SETTING_FLAG,
+     .offset = offsetof(struct values,            access_log),
+     .fallback = "yes",
+     .help = "write a line for each request; ACCESS_LOG=no turns it off",
+     },
+    {
+     .flag = "health",
+     .type = SETTING_HEALTH,
+     .offset = offsetof(struct values, health),
+     .help = "ask the running instance whether it is well, exit 0 or 1",
+     },
+};
+
+static const struct settings table = {
+    .program = "hasher",
+    .about = "A web service of SHA-256: POST / answers the digest of the body.",
+    .example =
+        "hasher --listen 127.0.0.1:8002 & curl -s --data-binary @FILE http://127.0.0.1:8002/",
+    .rows = rows,
+    .row_count = COUNT_OF(rows),
+};
+
+static int serve(const struct values *values)
+{
+    struct httpd_route routes[HASHER_ROUTES];
+    struct hasher hasher;
+    struct metrics *metrics = metrics_new("hasher");
+
+    if (metrics == NULL) {
+        log_error("start_failed", "error=\"out of memory\"");
+        return EXIT_FAILURE;
+    }
+    const int error =
+        hasher_init(&hasher, values->body_max, values->concurrency, (int64_t)values->delay_ms);
+    if (error != 0) {
+        log_error("digest_missing", "error=\"%s\"", strerror(-error));
+        metrics_free(metrics);
+        return EXIT_FAILURE;
+    }
+    hasher_routes(&hasher, routes);
+    const int code = httpd_serve(&(struct httpd_options){
+        .listen = values->listen,
+        .routes = routes,
+        .route_count = COUNT_OF(routes),
+        .metrics = metrics,
+        .access_log = values->access_log,
+    });
+    hasher_fini(&hasher);
+    metrics_free(metrics);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct values values = {0};
+    struct problem problem = {0};
+
+    if (harden_process(&problem) != 0) {
+        fprintf(stderr, "hasher: %s\n", problem.text);
+        return EXIT_FAILURE;
+    }
+    switch (settings_read(&table, argc, argv, &values, NULL)) {
+    case SETTINGS_DONE: return EXIT_SUCCESS;
+    case SETTINGS_USAGE: return 2;
+    case SETTINGS_RUN: break;
+    }
+    if (values.health)
+        return health_ask("hasher", values.listen);
+    log_init("hasher");
+    return serve(&values);
+}
