@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/zframe.h"
+#include "meter.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <zmq.h>
@@ -46,8 +46,8 @@ struct loop {
     struct core_effects effects;
     int64_t now_ms;
     atomic_int_least64_t beat_ms;
-    pthread_mutex_t lock; /* of `counters`, which other threads read */
-    struct core_counters counters;
+    struct meter *meter;
+    int64_t metered_ms;
 };
 
 /* ---- effects ---- */
@@ -242,9 +242,10 @@ static void take_turn(struct loop *loop)
     step(loop, &turn);
     carry_out(loop);
     atomic_store(&loop->beat_ms, loop->now_ms);
-    pthread_mutex_lock(&loop->lock);
-    loop->counters = *core_counters(loop->core);
-    pthread_mutex_unlock(&loop->lock);
+    if (loop->meter != NULL && loop->now_ms - loop->metered_ms >= TURN_MS) {
+        loop->metered_ms = loop->now_ms;
+        meter_show(loop->meter, core_counters(loop->core));
+    }
 }
 
 int loop_run(struct loop *loop, int stop_fd)
@@ -324,7 +325,7 @@ int loop_new(const struct loop_config *config, struct loop **out, const char **e
 
     if (loop == NULL)
         return -ENOMEM;
-    pthread_mutex_init(&loop->lock, NULL);
+    loop->meter = config->meter;
     loop->ports[CLIENTS].role = WIRE_CLIENT;
     loop->ports[AGENTS].role = WIRE_AGENT;
     loop->core = core_new((uint64_t)clock_wall_ms(), settings_version(), clock_now_ms());
@@ -367,21 +368,10 @@ void loop_free(struct loop *loop)
         zmq_close(loop->revoked);
     core_free(loop->core);
     core_effects_fini(&loop->effects);
-    pthread_mutex_destroy(&loop->lock);
     free(loop);
 }
 
 int64_t loop_beat(const struct loop *loop)
 {
     return atomic_load(&loop->beat_ms);
-}
-
-struct core_counters loop_counters(const struct loop *loop)
-{
-    struct loop *unlocked = (struct loop *)(uintptr_t)loop; /* only its lock changes */
-
-    pthread_mutex_lock(&unlocked->lock);
-    const struct core_counters counters = unlocked->counters;
-    pthread_mutex_unlock(&unlocked->lock);
-    return counters;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct loop;
+struct meter;
 
 /* A thread of the broker that takes back the admission of a worker's key sends its 40 characters as one message
  * from a PUSH socket connected here. */
@@ -24,6 +25,7 @@ struct loop_config {
      * errno, which loop_new() returns. */
     int (*secure)(void *secure_data, void *socket, enum wire_role role);
     void *secure_data;
+    struct meter *meter; /* shown the core's counters; borrowed while the loop lives; NULL: none */
 };
 
 /* Bind and make a core. -EADDRINUSE, -EINVAL (endpoint), -EACCES...: *endpoint names the one that failed. */
@@ -35,8 +37,5 @@ NODISCARD int loop_run(struct loop *loop, int stop_fd);
 
 /* Monotonic time of the last turn, for the health check. */
 int64_t loop_beat(const struct loop *loop);
-
-/* The core's counters as of the last turn; consistent enough for metrics. Any thread. */
-struct core_counters loop_counters(const struct loop *loop);
 
 #endif

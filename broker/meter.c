@@ -1,0 +1,82 @@
+#include "meter.h"
+
+#include <string.h>
+
+enum kind {
+    GAUGE_U64,
+    GAUGE_U32,
+    COUNTER, /* only grows */
+};
+
+#define FIELD(member) offsetof(struct core_counters, member)
+
+static const struct row {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    const char *help;
+} rows[] = {
+    {"scoop_tasks_ready", GAUGE_U64, FIELD(ready), "Tasks waiting for a slot."},
+    {"scoop_tasks_leased", GAUGE_U64, FIELD(leased), "Tasks held by agents."},
+    {"scoop_tasks_accepted_total", COUNTER, FIELD(accepted), "Tasks accepted from clients."},
+    {"scoop_tasks_done_total", COUNTER, FIELD(done), "Tasks that ended well."},
+    {"scoop_tasks_failed_total", COUNTER, FIELD(failed), "Tasks that ended otherwise."},
+    {"scoop_requeued_crash_total", COUNTER, FIELD(requeued_crash), "Tries repeated after a crash."},
+    {"scoop_requeued_loss_total", COUNTER, FIELD(requeued_loss), "Tries repeated as an agent was lost."},
+    {"scoop_outcomes_stale_total", COUNTER, FIELD(stale), "Outcomes dropped for an old token."},
+    {"scoop_frames_malformed_total", COUNTER, FIELD(malformed), "Frames that were not as agreed."},
+    {"scoop_peers_refused_total", COUNTER, FIELD(refused), "Links refused or ended by the broker."},
+    {"scoop_events_illegal_total", COUNTER, FIELD(illegal), "Events a task's state does not allow."},
+    {"scoop_agents_lost_total", COUNTER, FIELD(agents_lost), "Agents given up."},
+    {"scoop_sessions", GAUGE_U32, FIELD(sessions), "Client sessions."},
+    {"scoop_agents", GAUGE_U32, FIELD(agents), "Agents with a lease."},
+    {"scoop_slots", GAUGE_U32, FIELD(slots), "Slots of those agents."},
+};
+
+struct meter {
+    struct metric *metrics[COUNT_OF(rows)];
+    uint64_t shown[COUNT_OF(rows)];
+};
+
+struct meter *meter_new(struct metrics *metrics)
+{
+    struct meter *meter = calloc(1, sizeof(*meter));
+
+    for (size_t i = 0; meter != NULL && i < COUNT_OF(rows); i++)
+        meter->metrics[i] = rows[i].kind == COUNTER
+                                ? metrics_counter(metrics, rows[i].name, "", rows[i].help)
+                                : metrics_gauge(metrics, rows[i].name, "", rows[i].help);
+    return meter;
+}
+
+void meter_free(struct meter *meter)
+{
+    free(meter);
+}
+
+static uint64_t value_of(const struct row *row, const struct core_counters *counters)
+{
+    const char *field = (const char *)counters + row->offset;
+    uint64_t wide = 0;
+    uint32_t narrow = 0;
+
+    if (row->kind != GAUGE_U32) {
+        memcpy(&wide, field, sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, field, sizeof(narrow));
+    return narrow;
+}
+
+void meter_show(struct meter *meter, const struct core_counters *counters)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const uint64_t value = value_of(&rows[i], counters);
+
+        if (rows[i].kind == COUNTER)
+            metric_add(meter->metrics[i], (int64_t)(value - meter->shown[i]));
+        else
+            metric_set(meter->metrics[i], (int64_t)value);
+        meter->shown[i] = value;
+    }
+}
