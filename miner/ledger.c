@@ -54,11 +54,18 @@ struct ledger {
     atomic_uint_fast64_t loops_counted;
     atomic_uint_fast64_t coins_found;
     atomic_uint_fast64_t coins_stored;
-    atomic_uint_fast64_t retries;
-    atomic_bool connected;
     atomic_bool stopping;
     atomic_bool count_due; /* the next loop that ends should wake the thread */
     atomic_int owners;     /* thread and caller */
+
+    struct {
+        struct metric *loops_done;
+        struct metric *loops_counted;
+        struct metric *coins_found;
+        struct metric *coins_stored;
+        struct metric *redis_failures;
+        struct metric *redis_up;
+    } metric;
 
     pthread_t thread;
     pthread_mutex_t lock;
@@ -99,6 +106,7 @@ void ledger_free(struct ledger *ledger)
 void ledger_add_loop(struct ledger *ledger)
 {
     atomic_fetch_add(&ledger->loops_done, 1);
+    metric_add(ledger->metric.loops_done, 1);
     if (!atomic_load_explicit(&ledger->count_due, memory_order_relaxed) ||
         !atomic_exchange(&ledger->count_due, false))
         return;
@@ -140,9 +148,11 @@ int ledger_add_coin(struct ledger *ledger,
     pthread_mutex_lock(&ledger->lock);
     const int rc = list_add(&ledger->waiting, hex, raw);
     pthread_mutex_unlock(&ledger->lock);
-    if (rc == 0)
-        atomic_fetch_add(&ledger->coins_found, 1);
-    return rc;
+    if (rc != 0)
+        return rc;
+    atomic_fetch_add(&ledger->coins_found, 1);
+    metric_add(ledger->metric.coins_found, 1);
+    return 0;
 }
 
 bool ledger_has_room(struct ledger *ledger, size_t coins)
@@ -160,8 +170,6 @@ void ledger_read(struct ledger *ledger, struct ledger_totals *out)
         .loops_done = atomic_load(&ledger->loops_done),
         .coins_stored = atomic_load(&ledger->coins_stored),
         .coins_found = atomic_load(&ledger->coins_found),
-        .retries = atomic_load(&ledger->retries),
-        .connected = atomic_load(&ledger->connected),
     };
 }
 
@@ -170,9 +178,9 @@ static void note_redis(struct ledger *ledger, int rc)
 {
     char reason[300];
 
-    atomic_store(&ledger->connected, rc == 0);
+    metric_set(ledger->metric.redis_up, rc == 0);
     if (rc != 0)
-        atomic_fetch_add(&ledger->retries, 1);
+        metric_add(ledger->metric.redis_failures, 1);
     if (rc != 0 && !ledger->redis_down)
         log_warn("redis_down", "reason=\"%s\" msg=\"counts and coins are kept here\"",
                  log_quote(reason, sizeof(reason), redis_reason(ledger->redis)));
@@ -245,6 +253,7 @@ static int read_batch(struct ledger *ledger)
     freeReplyObject(reply);
     ledger->batch_open = false;
     atomic_fetch_add(&ledger->loops_counted, ledger->batch_loops);
+    metric_add(ledger->metric.loops_counted, (int64_t)ledger->batch_loops);
     return 0;
 }
 
@@ -300,6 +309,7 @@ static int read_coins(struct ledger *ledger, size_t count)
         freeReplyObject(reply);
         ledger->sent++;
         atomic_fetch_add(&ledger->coins_stored, 1);
+        metric_add(ledger->metric.coins_stored, 1);
     }
     return 0;
 }
@@ -416,7 +426,27 @@ static void choose_key(struct ledger *ledger)
              (unsigned long long)id[1]);
 }
 
-int ledger_start(const struct redis_options *redis, struct ledger **out)
+static void register_metrics(struct ledger *ledger, struct metrics *metrics)
+{
+    const struct {
+        struct metric **metric;
+        const char *name;
+        const char *help;
+    } counters[] = {
+        {&ledger->metric.loops_done,     "miner_loops_total",          "Loops done by this miner." },
+        {&ledger->metric.loops_counted,  "miner_loops_counted_total",  "Of them, counted in Redis."},
+        {&ledger->metric.coins_found,    "miner_coins_total",          "Coins found by this miner."},
+        {&ledger->metric.coins_stored,   "miner_coins_stored_total",   "Of them, stored in Redis." },
+        {&ledger->metric.redis_failures, "miner_redis_failures_total", "Failed tries with Redis."  },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(counters); i++)
+        *counters[i].metric = metrics_counter(metrics, counters[i].name, "", counters[i].help);
+    ledger->metric.redis_up =
+        metrics_gauge(metrics, "miner_redis_up", "", "1 while Redis answers.");
+}
+
+int ledger_start(const struct redis_options *redis, struct metrics *metrics, struct ledger **out)
 {
     struct ledger *ledger = calloc(1, sizeof(*ledger));
     pthread_condattr_t monotonic;
@@ -429,6 +459,7 @@ int ledger_start(const struct redis_options *redis, struct ledger **out)
     pthread_cond_init(&ledger->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     choose_key(ledger);
+    register_metrics(ledger, metrics);
     atomic_store(&ledger->owners, 2);
     int rc = redis_new(redis, &ledger->redis);
     if (rc == 0)

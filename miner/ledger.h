@@ -10,6 +10,7 @@
 #ifndef MINER_LEDGER_H
 #define MINER_LEDGER_H
 
+#include "base/metrics.h"
 #include "base/redis.h"
 
 #include <stdbool.h>
@@ -25,9 +26,10 @@
 
 struct ledger;
 
-/* Start the thread. *out is owned by the caller: ledger_stop(), then ledger_free().
+/* Start the thread; it feeds miner_* in `metrics` (borrowed until it ended). *out is owned by the caller: ledger_stop(), then ledger_free().
  * -EINVAL: bad Redis URL; -ENOMEM, -EAGAIN: no memory or thread. */
-NODISCARD int ledger_start(const struct redis_options *redis, struct ledger **out);
+NODISCARD int
+ledger_start(const struct redis_options *redis, struct metrics *metrics, struct ledger **out);
 
 /* Note one finished loop. Any thread. */
 void ledger_add_loop(struct ledger *ledger);
@@ -45,8 +47,6 @@ struct ledger_totals {
     uint64_t loops_counted; /* of them, known to be in `hashes` */
     uint64_t coins_found;
     uint64_t coins_stored; /* of them, known to be in `wallet` */
-    uint64_t retries;      /* exchanges with Redis that failed */
-    bool connected;
 };
 
 void ledger_read(struct ledger *ledger, struct ledger_totals *out);

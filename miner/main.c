@@ -1,89 +1,31 @@
 /* miner: settings, signals, run, flush. */
-#include "miner.h"
+#include "config.h"
 
+#include "base/harden.h"
+#include "base/health.h"
+#include "base/httpd.h"
 #include "base/log.h"
-#include "base/settings.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Longest wait of one exchange with Redis. */
-#define REDIS_TIMEOUT_MS 2000
-
 /* At the end: a service has a second, so this leaves room for the rest. */
 #define FLUSH_LIMIT_MS 800
 
-struct values {
-    const char *rng;
-    const char *hasher;
-    const char *redis;
-    const char *redis_password_file;
-    uint64_t delay_ms;
-    uint64_t concurrency;
-    uint64_t timeout_ms;
-};
+/* The loop turns every second at the latest; one that does not for so long hangs. */
+#define SILENT_LIMIT_MS 5000
 
-#define FIELD(member) offsetof(struct values, member)
-
-/* clang-format off: one setting is one thought, not one row of a wide table */
-static const struct setting rows[] = {
-    {.flag = "rng", .variable = "RNG_URL", .type = SETTING_URL, .offset = FIELD(rng),
-     .fallback = "http://rng", .help = "where random bytes come from"},
-    {.flag = "hasher", .variable = "HASHER_URL", .type = SETTING_URL, .offset = FIELD(hasher),
-     .fallback = "http://hasher", .help = "where they are hashed"},
-    {.flag = "redis", .variable = "REDIS_URL", .type = SETTING_TEXT, .offset = FIELD(redis),
-     .fallback = "redis://redis:6379", .min = 1, .max = 512,
-     .help = "where counts and coins go: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]"},
-    {.flag = "redis-password", .variable = "REDIS_PASSWORD_FILE", .type = SETTING_TEXT,
-     .offset = FIELD(redis_password_file), .fallback = "", .max = 4096,
-     .help = "file with the password of Redis"},
-    {.flag = "delay-ms", .variable = "MINER_DELAY_MS", .type = SETTING_NUMBER,
-     .offset = FIELD(delay_ms), .fallback = "0", .max = 60000, .unit = "ms",
-     .help = "rest before each loop"},
-    {.flag = "concurrency", .variable = "MINER_CONCURRENCY", .type = SETTING_NUMBER,
-     .offset = FIELD(concurrency), .fallback = "1", .min = 1, .max = MINER_CONCURRENCY_MAX,
-     .help = "loops under way at a time"},
-    {.flag = "timeout-ms", .variable = "MINER_TIMEOUT_MS", .type = SETTING_NUMBER,
-     .offset = FIELD(timeout_ms), .fallback = "30000", .min = 100, .max = 600000, .unit = "ms",
-     .help = "longest wait for an answer, the queue of the service included"},
-};
-/* clang-format on */
-
-static const struct settings settings = {
-    .program = "miner",
-    .about = "The DockerCoins worker: random bytes from rng, hashed by hasher, counted in Redis.",
-    .example = "miner --rng http://127.0.0.1:8001 --hasher http://127.0.0.1:8002 "
-               "--redis redis://127.0.0.1:6379",
-    .rows = rows,
-    .row_count = COUNT_OF(rows),
-};
-
-/* One clear line for a URL that is well formed but not for us. */
-static bool check_scheme(const char *variable, const char *text, struct url *out)
+/* Peers that are away are not our illness: a restart would only lose what waits for Redis. */
+static bool is_healthy(void *context, char *detail, size_t size)
 {
-    if (parse_url(text, 80, out) == 0 && strcmp(out->scheme, "http") == 0)
+    const int64_t silent_ms = miner_silent_ms(context);
+
+    if (silent_ms < SILENT_LIMIT_MS)
         return true;
-    fprintf(stderr, "miner: %s: \"%.200s\" is not http://HOST[:PORT][/PATH]\n", variable, text);
+    snprintf(detail, size, "the loop has not turned for %lld ms", (long long)silent_ms);
     return false;
-}
-
-static bool check_values(const struct values *values, struct miner_options *options)
-{
-    if (!check_scheme("RNG_URL", values->rng, &options->rng) ||
-        !check_scheme("HASHER_URL", values->hasher, &options->hasher))
-        return false;
-    /* The text may hold a password, so it is not shown. */
-    if (!redis_url_is_valid(values->redis)) {
-        fprintf(stderr, "miner: REDIS_URL: the value given is not "
-                        "redis://[:PASSWORD@]HOST[:PORT][/DATABASE]\n");
-        return false;
-    }
-    options->delay_ms = (int64_t)values->delay_ms;
-    options->concurrency = values->concurrency;
-    options->timeout_ms = (int64_t)values->timeout_ms;
-    return true;
 }
 
 /* SIGTERM and SIGINT as a descriptor; SIGPIPE ignored, as base/redis.h wants it. -errno. */
@@ -101,6 +43,25 @@ static int open_signals(void)
     return fd < 0 ? -errno : fd;
 }
 
+/* Serve /health and /metrics beside the loop, until stop_fd ends it. */
+static int
+run(struct miner *miner, const struct config *config, struct metrics *metrics, int stop_fd)
+{
+    struct httpd *httpd = NULL;
+    int rc = httpd_start(&(struct httpd_options){.listen = config->listen,
+                                                 .metrics = metrics,
+                                                 .access_log = config->access_log,
+                                                 .threads = 1,
+                                                 .healthy = is_healthy,
+                                                 .health_context = miner},
+                         &httpd);
+
+    if (rc == 0)
+        rc = miner_run(miner, stop_fd);
+    httpd_stop(httpd, 0);
+    return rc;
+}
+
 /* Write out what is not counted yet and say how it ended. */
 static int flush(struct ledger *ledger)
 {
@@ -115,46 +76,50 @@ static int flush(struct ledger *ledger)
     return rc;
 }
 
-static int mine(const struct values *values, const struct miner_options *options)
+static int mine(const struct config *config, struct metrics *metrics, int stop_fd)
 {
-    const int stop_fd = open_signals();
     struct ledger *ledger = NULL;
     struct miner *miner = NULL;
-    int rc = stop_fd < 0 ? stop_fd : 0;
+    int rc = ledger_start(&config->redis, metrics, &ledger);
 
     if (rc == 0)
-        rc = ledger_start(&(struct redis_options){.url = values->redis,
-                                                  .password_file = values->redis_password_file,
-                                                  .timeout_ms = REDIS_TIMEOUT_MS},
-                          &ledger);
+        rc = miner_new(&config->miner, metrics, ledger, &miner);
     if (rc == 0)
-        rc = miner_new(options, ledger, &miner);
-    if (rc == 0)
-        rc = miner_run(miner, stop_fd);
+        rc = run(miner, config, metrics, stop_fd);
     if (rc != 0)
         log_error("miner_failed", "reason=\"%s\"", strerrordesc_np(-rc));
     if (ledger != NULL && flush(ledger) != 0)
         rc = -ETIMEDOUT;
     miner_free(miner);
     ledger_free(ledger);
-    if (stop_fd >= 0)
-        close(stop_fd);
-    return rc == 0 ? 0 : 1;
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
-    struct values values = {0};
-    struct miner_options options = {0};
-    const enum settings_outcome outcome = settings_read(&settings, argc, argv, &values, NULL);
+    struct config config = {0};
+    struct problem problem = {0};
 
-    if (outcome != SETTINGS_RUN)
-        return outcome == SETTINGS_DONE ? 0 : 2;
-    if (!check_values(&values, &options))
-        return 2;
+    if (harden_process(&problem) != 0) {
+        fprintf(stderr, "miner: %s\n", problem.text);
+        return EXIT_FAILURE;
+    }
+    switch (config_read(argc, argv, &config)) {
+    case SETTINGS_DONE: return EXIT_SUCCESS;
+    case SETTINGS_USAGE: return 2;
+    case SETTINGS_RUN: break;
+    }
+    if (config.health)
+        return health_ask("miner", config.listen);
     log_init("miner");
-    log_info("miner_started", "rng=%s:%u hasher=%s:%u concurrency=%zu delay_ms=%lld",
-             options.rng.authority.host, options.rng.authority.port, options.hasher.authority.host,
-             options.hasher.authority.port, options.concurrency, (long long)options.delay_ms);
-    return mine(&values, &options);
+
+    struct metrics *metrics = metrics_new("miner");
+    const int stop_fd = open_signals();
+    int rc = stop_fd < 0 ? stop_fd : -ENOMEM;
+    if (stop_fd >= 0 && metrics != NULL)
+        rc = mine(&config, metrics, stop_fd);
+    else
+        log_error("start_failed", "reason=\"%s\"", strerrordesc_np(-rc));
+    /* A ledger thread that still waits for Redis uses the metrics: the exit ends both. */
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

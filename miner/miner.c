@@ -40,6 +40,7 @@ struct miner {
     struct watch wake; /* first: the addresses of a peer changed */
     struct watch stop;
     struct miner_options options;
+    struct metrics *metrics;
     struct ledger *ledger;
     struct peer *rng;
     struct peer *hasher;
@@ -299,6 +300,7 @@ static int start_peer(struct miner *miner,
                       struct peer **out)
 {
     return peer_new(&(struct peer_options){.name = name,
+                                           .metrics = miner->metrics,
                                            .url = *url,
                                            .epoll_fd = miner->epoll_fd,
                                            .wake_fd = miner->wake_fd,
@@ -318,7 +320,10 @@ static int open_descriptors(struct miner *miner)
     return watch_fd(miner, miner->wake_fd, &miner->wake);
 }
 
-int miner_new(const struct miner_options *options, struct ledger *ledger, struct miner **out)
+int miner_new(const struct miner_options *options,
+              struct metrics *metrics,
+              struct ledger *ledger,
+              struct miner **out)
 {
     struct miner *miner = calloc(1, sizeof(*miner) + options->concurrency * sizeof(struct slot));
     int rc = 0;
@@ -328,6 +333,7 @@ int miner_new(const struct miner_options *options, struct ledger *ledger, struct
     miner->wake.ready = addresses_changed;
     miner->stop.ready = stop_wanted;
     miner->options = *options;
+    miner->metrics = metrics;
     miner->ledger = ledger;
     miner->epoll_fd = -1;
     miner->wake_fd = -1;
@@ -364,9 +370,7 @@ void miner_free(struct miner *miner)
     free(miner);
 }
 
-void miner_read(const struct miner *miner, struct miner_totals *out)
+int64_t miner_silent_ms(const struct miner *miner)
 {
-    peer_read(miner->rng, &out->rng);
-    peer_read(miner->hasher, &out->hasher);
-    out->silent_ms = clock_now_ms() - atomic_load(&miner->turned_ms);
+    return clock_now_ms() - atomic_load(&miner->turned_ms);
 }

@@ -23,23 +23,20 @@ struct miner_options {
 
 struct miner;
 
-/* Make a miner that notes its work in `ledger` (borrowed until miner_free()). *out is owned by the
+/* Make a miner that notes its work in `ledger` (it and `metrics` borrowed until miner_free()). *out is owned by the
  * caller. -ENOMEM, or the -errno of a descriptor that could not be had. */
-NODISCARD int
-miner_new(const struct miner_options *options, struct ledger *ledger, struct miner **out);
+NODISCARD int miner_new(const struct miner_options *options,
+                        struct metrics *metrics,
+                        struct ledger *ledger,
+                        struct miner **out);
 void miner_free(struct miner *miner);
 
 /* Mine until stop_fd is readable. Loops under way then are dropped: they never count.
  * 0, or the -errno of epoll. */
 NODISCARD int miner_run(struct miner *miner, int stop_fd);
 
-struct miner_totals {
-    struct peer_totals rng;
-    struct peer_totals hasher;
-    int64_t silent_ms; /* since the loop last turned: more than a few seconds means it hangs */
-};
-
-/* Any thread. */
-void miner_read(const struct miner *miner, struct miner_totals *out);
+/* How long ago the loop last turned, in ms: more than a few seconds means that it hangs. Any thread.
+ */
+int64_t miner_silent_ms(const struct miner *miner);
 
 #endif

@@ -12,7 +12,6 @@
 #include "base/resolve.h"
 
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -74,10 +73,24 @@ struct peer {
     struct place_list leaving; /* not listed any more, with connections */
     struct connection_list connecting;
     struct connection_list busy;
-    atomic_uint_fast64_t answers;
-    atomic_uint_fast64_t failures;
-    atomic_uint_fast64_t addresses;
+    struct metric *answers;
+    struct metric *failures;
+    struct metric *addresses;
 };
+
+static void register_metrics(struct peer *peer)
+{
+    struct metrics *metrics = peer->options.metrics;
+    char labels[64];
+
+    snprintf(labels, sizeof(labels), "peer=\"%s\"", peer->options.name);
+    peer->answers =
+        metrics_counter(metrics, "miner_peer_answers_total", labels, "Good answers of a service.");
+    peer->failures = metrics_counter(metrics, "miner_peer_failures_total", labels,
+                                     "Requests that an address of a service failed.");
+    peer->addresses = metrics_gauge(metrics, "miner_peer_addresses", labels,
+                                    "Addresses behind the name of a service.");
+}
 
 int peer_new(const struct peer_options *options, struct peer **out)
 {
@@ -86,6 +99,7 @@ int peer_new(const struct peer_options *options, struct peer **out)
     if (peer == NULL)
         return -ENOMEM;
     peer->options = *options;
+    register_metrics(peer);
     TAILQ_INIT(&peer->places);
     TAILQ_INIT(&peer->leaving);
     TAILQ_INIT(&peer->connecting);
@@ -168,7 +182,7 @@ static void place_failed(struct peer *peer, struct place *place, const char *why
     char text[ADDRESS_TEXT_MAX];
     int64_t pause_ms = RETRY_FIRST_MS;
 
-    atomic_fetch_add(&peer->failures, 1);
+    metric_add(peer->failures, 1);
     if (place->failures++ == 0)
         log_warn("peer_down", "peer=%s address=%s reason=\"%s\"", peer->options.name,
                  address_text(&place->address, text), why);
@@ -181,7 +195,7 @@ static void place_answered(struct peer *peer, struct place *place)
 {
     char text[ADDRESS_TEXT_MAX];
 
-    atomic_fetch_add(&peer->answers, 1);
+    metric_add(peer->answers, 1);
     if (place->failures > 0)
         log_info("peer_up", "peer=%s address=%s failures=%d", peer->options.name,
                  address_text(&place->address, text), place->failures);
@@ -449,7 +463,7 @@ static void take_set(struct peer *peer, int64_t now_ms)
         if (!peer_has(peer, &peer->set.addresses[i]))
             place_add(peer, &peer->set.addresses[i]);
     }
-    atomic_store(&peer->addresses, peer->set.count);
+    metric_set(peer->addresses, (int64_t)peer->set.count);
     log_info("peer_addresses", "peer=%s count=%zu omitted=%zu", peer->options.name, peer->set.count,
              peer->set.omitted);
 }
@@ -508,13 +522,4 @@ int64_t peer_due(const struct peer *peer)
             due_ms = heads[i]->deadline_ms;
     }
     return due_ms;
-}
-
-void peer_read(const struct peer *peer, struct peer_totals *out)
-{
-    *out = (struct peer_totals){
-        .answers = atomic_load(&peer->answers),
-        .failures = atomic_load(&peer->failures),
-        .addresses = atomic_load(&peer->addresses),
-    };
 }

@@ -8,6 +8,7 @@
 #ifndef MINER_PEER_H
 #define MINER_PEER_H
 
+#include "base/metrics.h"
 #include "base/parse.h"
 
 #include <stddef.h>
@@ -35,19 +36,14 @@ struct exchange {
 };
 
 struct peer_options {
-    const char *name;   /* for the log; borrowed for ever */
-    struct url url;     /* where it is */
-    int epoll_fd;       /* of the loop; borrowed */
-    int wake_fd;        /* eventfd added to when the set of addresses changed; borrowed */
-    int64_t timeout_ms; /* for the whole answer, once connected */
+    const char *name;        /* for the log; borrowed for ever */
+    struct metrics *metrics; /* gets miner_peer_*; borrowed until peer_free() */
+    struct url url;          /* where it is */
+    int epoll_fd;            /* of the loop; borrowed */
+    int wake_fd;             /* eventfd added to when the set of addresses changed; borrowed */
+    int64_t timeout_ms;      /* for the whole answer, once connected */
     /* Is this the answer of such a service? Any other is a failure of the address. */
     bool (*accepts)(const struct exchange *exchange);
-};
-
-struct peer_totals {
-    uint64_t answers;
-    uint64_t failures;
-    uint64_t addresses; /* known now */
 };
 
 struct peer;
@@ -72,8 +68,5 @@ void peer_tick(struct peer *peer, int64_t now_ms);
 
 /* When peer_tick() has something to do at the latest. */
 int64_t peer_due(const struct peer *peer);
-
-/* What happened so far. Any thread. */
-void peer_read(const struct peer *peer, struct peer_totals *out);
 
 #endif
