@@ -73,20 +73,23 @@ static void ticket_settle(struct httpd_ticket *ticket)
         worker_resume(ticket->exchange);
 }
 
-static int64_t expire_tickets(struct httpd *httpd, int64_t now_us)
+static int64_t expire_tickets(struct httpd *httpd, int64_t now_us, bool drained)
 {
     struct httpd_ticket *next = NULL;
     int64_t wait_us = -1;
 
     for (struct httpd_ticket *ticket = httpd->wait.tickets; ticket != NULL; ticket = next) {
         next = ticket->next;
-        if (ticket->deadline_us > now_us) {
+        if (ticket->deadline_us > now_us && !drained) {
             const int64_t left_us = ticket->deadline_us - now_us;
             wait_us = wait_us < 0 || left_us < wait_us ? left_us : wait_us;
             continue;
         }
-        stats_refused(httpd, REFUSED_TIMEOUT);
-        httpd_reply_error(&ticket->response, 504, "timeout", "no answer in time");
+        stats_refused(httpd, drained ? REFUSED_DRAINING : REFUSED_TIMEOUT);
+        if (drained)
+            httpd_reply_error(&ticket->response, 503, "draining", "this server is stopping");
+        else
+            httpd_reply_error(&ticket->response, 504, "timeout", "no answer in time");
         ticket_settle(ticket);
     }
     return wait_us;
@@ -112,7 +115,7 @@ static int64_t let_go(struct httpd *httpd, int64_t now_us)
         if (gate != NULL && !gate_is_open(gate))
             wait_us = sooner(wait_us, open_gate(gate, over ? INT64_MAX : now_us, over));
     }
-    return sooner(wait_us, expire_tickets(httpd, over ? INT64_MAX : now_us));
+    return sooner(wait_us, expire_tickets(httpd, now_us, over));
 }
 
 static void wait_for_change(struct waits *wait, int64_t now_us, int64_t wait_us)
