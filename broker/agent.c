@@ -161,7 +161,9 @@ static void unlease(struct core *core, struct task *task)
 }
 
 /* Step a task that its agent holds no more, and do what the table says. */
-static void settle(struct core *core, struct task *task, enum task_event event,
+static void settle(struct core *core,
+                   struct task *task,
+                   enum task_event event,
                    const struct wire_attempt *outcome)
 {
     switch (task_step(task, event)) {
@@ -169,22 +171,18 @@ static void settle(struct core *core, struct task *task, enum task_event event,
         session_deliver(core, task, outcome);
         task_free(&core->slab, task);
         return;
-    case TASK_DROP:
-        task_free(&core->slab, task);
-        return;
+    case TASK_DROP: task_free(&core->slab, task); return;
     case TASK_QUEUE_BACK:
-    case TASK_QUEUE_FRONT:
-        session_queue(core, task, event == TASK_LOSS);
-        return;
+    case TASK_QUEUE_FRONT: session_queue(core, task, event == TASK_LOSS); return;
     case TASK_REFUSE:
     case TASK_SEND:
-    case TASK_SEND_REVOKE:
-        core->counters.illegal++;
-        return;
+    case TASK_SEND_REVOKE: core->counters.illegal++; return;
     }
 }
 
-static void take_outcome(struct core *core, struct agent *agent, struct task *task,
+static void take_outcome(struct core *core,
+                         struct agent *agent,
+                         struct task *task,
                          const struct wire_attempt *outcome)
 {
     enum task_event event = TASK_OUTCOME;
@@ -203,7 +201,9 @@ static void take_outcome(struct core *core, struct agent *agent, struct task *ta
     settle(core, task, event, outcome);
 }
 
-int agent_outcomes(struct core *core, struct agent *agent, const struct wire_header *header,
+int agent_outcomes(struct core *core,
+                   struct agent *agent,
+                   const struct wire_header *header,
                    struct wire_cursor *body)
 {
     struct wire_attempt outcome;

@@ -17,15 +17,15 @@
 struct core;
 
 /* Limits (PROTOCOL.md section 7) and times (section 3). */
-#define CORE_CREDIT_TASKS ((uint32_t)1 << 20)
-#define CORE_CREDIT_BYTES ((uint64_t)256 << 20)
-#define CORE_FUNCTIONS_MAX 65535
-#define CORE_PEERS_MAX 16384
-#define CORE_LEASE_MS 3000
-#define CORE_PING_MS 1000
-#define CORE_UNREACHABLE_MS 300
+#define CORE_CREDIT_TASKS      ((uint32_t)1 << 20)
+#define CORE_CREDIT_BYTES      ((uint64_t)256 << 20)
+#define CORE_FUNCTIONS_MAX     65535
+#define CORE_PEERS_MAX         16384
+#define CORE_LEASE_MS          3000
+#define CORE_PING_MS           1000
+#define CORE_UNREACHABLE_MS    300
 #define CORE_SESSION_SILENT_MS 30000
-#define CORE_FORMER_MS 60000
+#define CORE_FORMER_MS         60000
 
 /* Where a peer is reached: the routing id that ZeroMQ gave its connection. */
 #define CORE_ROUTE_MAX 32
@@ -99,10 +99,10 @@ struct core_counters {
     uint64_t failed;
     uint64_t requeued_crash;
     uint64_t requeued_loss;
-    uint64_t stale;           /* outcomes with an old token */
-    uint64_t malformed;       /* frames that did not decode */
-    uint64_t refused;         /* links refused or ended by us */
-    uint64_t illegal;         /* events that a task's state does not allow */
+    uint64_t stale;     /* outcomes with an old token */
+    uint64_t malformed; /* frames that did not decode */
+    uint64_t refused;   /* links refused or ended by us */
+    uint64_t illegal;   /* events that a task's state does not allow */
     uint64_t agents_lost;
     uint32_t sessions;
     uint32_t agents;

@@ -39,8 +39,8 @@ static size_t make_key(const struct wire_function *wire, uint8_t **out)
     return size;
 }
 
-static struct function *add_function(struct core *core, const struct wire_function *wire, uint8_t *key,
-                                     size_t key_size)
+static struct function *
+add_function(struct core *core, const struct wire_function *wire, uint8_t *key, size_t key_size)
 {
     struct function **by_number = NULL;
     struct function *function = malloc(sizeof(*function));

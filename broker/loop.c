@@ -68,8 +68,8 @@ static void carry_out_send(struct loop *loop, const struct core_effect *effect)
     }
     const int result = zframe_send(socket, effect->frame, false);
     if (result != 0)
-        log_warn("frame_not_sent", "type=%s error=\"%s\"",
-                 wire_type_name(effect->frame->data[1]), strerror(-result));
+        log_warn("frame_not_sent", "type=%s error=\"%s\"", wire_type_name(effect->frame->data[1]),
+                 strerror(-result));
 }
 
 static void carry_out(struct loop *loop)
@@ -78,12 +78,8 @@ static void carry_out(struct loop *loop)
         const struct core_effect *effect = &loop->effects.items[i];
 
         switch (effect->type) {
-        case CORE_SEND:
-            carry_out_send(loop, effect);
-            break;
-        case CORE_NOTE:
-            log_event(effect->level, effect->event, "%s", effect->text);
-            break;
+        case CORE_SEND: carry_out_send(loop, effect); break;
+        case CORE_NOTE: log_event(effect->level, effect->event, "%s", effect->text); break;
         }
     }
     core_effects_clear(&loop->effects);
@@ -251,12 +247,12 @@ static void take_turn(struct loop *loop)
 int loop_run(struct loop *loop, int stop_fd)
 {
     zmq_pollitem_t items[] = {
-        {.socket = loop->ports[CLIENTS].socket, .events = ZMQ_POLLIN},
-        {.socket = loop->ports[AGENTS].socket, .events = ZMQ_POLLIN},
+        {.socket = loop->ports[CLIENTS].socket,  .events = ZMQ_POLLIN},
+        {.socket = loop->ports[AGENTS].socket,   .events = ZMQ_POLLIN},
         {.socket = loop->ports[CLIENTS].monitor, .events = ZMQ_POLLIN},
-        {.socket = loop->ports[AGENTS].monitor, .events = ZMQ_POLLIN},
-        {.socket = loop->revoked, .events = ZMQ_POLLIN},
-        {.fd = stop_fd, .events = ZMQ_POLLIN},
+        {.socket = loop->ports[AGENTS].monitor,  .events = ZMQ_POLLIN},
+        {.socket = loop->revoked,                .events = ZMQ_POLLIN},
+        {.fd = stop_fd,                          .events = ZMQ_POLLIN},
     };
 
     for (;;) {
@@ -292,7 +288,9 @@ static int set_router_options(void *socket)
     return 0;
 }
 
-static int open_port(const struct loop_config *config, struct port *port, const char *endpoint,
+static int open_port(const struct loop_config *config,
+                     struct port *port,
+                     const char *endpoint,
                      const char *monitor)
 {
     int result = -ENOMEM;
@@ -335,10 +333,12 @@ int loop_new(const struct loop_config *config, struct loop **out, const char **e
     if ((result = open_revoked(config, loop)) != 0)
         goto fail;
     *endpoint = config->client_listen;
-    if ((result = open_port(config, &loop->ports[CLIENTS], *endpoint, "inproc://broker.clients")) != 0)
+    if ((result = open_port(config, &loop->ports[CLIENTS], *endpoint, "inproc://broker.clients")) !=
+        0)
         goto fail;
     *endpoint = config->worker_listen;
-    if ((result = open_port(config, &loop->ports[AGENTS], *endpoint, "inproc://broker.agents")) != 0)
+    if ((result = open_port(config, &loop->ports[AGENTS], *endpoint, "inproc://broker.agents")) !=
+        0)
         goto fail;
     *out = loop;
     return 0;

@@ -18,7 +18,7 @@ struct meter;
 #define LOOP_REVOKE_ENDPOINT "inproc://broker.revoked-keys"
 
 struct loop_config {
-    void *context; /* ZeroMQ, borrowed while the loop lives */
+    void *context;             /* ZeroMQ, borrowed while the loop lives */
     const char *client_listen; /* endpoints, borrowed during loop_new() */
     const char *worker_listen;
     /* Called for each socket before it is bound, to demand CURVE; NULL: sockets need no keys. 0 or a negative

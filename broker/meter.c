@@ -16,21 +16,23 @@ static const struct row {
     size_t offset;
     const char *help;
 } rows[] = {
-    {"scoop_tasks_ready", GAUGE_U64, FIELD(ready), "Tasks waiting for a slot."},
-    {"scoop_tasks_leased", GAUGE_U64, FIELD(leased), "Tasks held by agents."},
-    {"scoop_tasks_accepted_total", COUNTER, FIELD(accepted), "Tasks accepted from clients."},
-    {"scoop_tasks_done_total", COUNTER, FIELD(done), "Tasks that ended well."},
-    {"scoop_tasks_failed_total", COUNTER, FIELD(failed), "Tasks that ended otherwise."},
-    {"scoop_requeued_crash_total", COUNTER, FIELD(requeued_crash), "Tries repeated after a crash."},
-    {"scoop_requeued_loss_total", COUNTER, FIELD(requeued_loss), "Tries repeated as an agent was lost."},
-    {"scoop_outcomes_stale_total", COUNTER, FIELD(stale), "Outcomes dropped for an old token."},
-    {"scoop_frames_malformed_total", COUNTER, FIELD(malformed), "Frames that were not as agreed."},
-    {"scoop_peers_refused_total", COUNTER, FIELD(refused), "Links refused or ended by the broker."},
-    {"scoop_events_illegal_total", COUNTER, FIELD(illegal), "Events a task's state does not allow."},
-    {"scoop_agents_lost_total", COUNTER, FIELD(agents_lost), "Agents given up."},
-    {"scoop_sessions", GAUGE_U32, FIELD(sessions), "Client sessions."},
-    {"scoop_agents", GAUGE_U32, FIELD(agents), "Agents with a lease."},
-    {"scoop_slots", GAUGE_U32, FIELD(slots), "Slots of those agents."},
+    {"scoop_tasks_ready",            GAUGE_U64, FIELD(ready),          "Tasks waiting for a slot."            },
+    {"scoop_tasks_leased",           GAUGE_U64, FIELD(leased),         "Tasks held by agents."                },
+    {"scoop_tasks_accepted_total",   COUNTER,   FIELD(accepted),       "Tasks accepted from clients."         },
+    {"scoop_tasks_done_total",       COUNTER,   FIELD(done),           "Tasks that ended well."               },
+    {"scoop_tasks_failed_total",     COUNTER,   FIELD(failed),         "Tasks that ended otherwise."          },
+    {"scoop_requeued_crash_total",   COUNTER,   FIELD(requeued_crash), "Tries repeated after a crash."        },
+    {"scoop_requeued_loss_total",    COUNTER,   FIELD(requeued_loss),
+     "Tries repeated as an agent was lost."                                                                   },
+    {"scoop_outcomes_stale_total",   COUNTER,   FIELD(stale),          "Outcomes dropped for an old token."   },
+    {"scoop_frames_malformed_total", COUNTER,   FIELD(malformed),      "Frames that were not as agreed."      },
+    {"scoop_peers_refused_total",    COUNTER,   FIELD(refused),        "Links refused or ended by the broker."},
+    {"scoop_events_illegal_total",   COUNTER,   FIELD(illegal),
+     "Events a task's state does not allow."                                                                  },
+    {"scoop_agents_lost_total",      COUNTER,   FIELD(agents_lost),    "Agents given up."                     },
+    {"scoop_sessions",               GAUGE_U32, FIELD(sessions),       "Client sessions."                     },
+    {"scoop_agents",                 GAUGE_U32, FIELD(agents),         "Agents with a lease."                 },
+    {"scoop_slots",                  GAUGE_U32, FIELD(slots),          "Slots of those agents."               },
 };
 
 struct meter {

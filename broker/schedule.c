@@ -6,7 +6,7 @@
 #include <utlist.h>
 
 /* Work leased ahead per slot: longer than a round trip, too short to matter at the end of a map. */
-#define AHEAD_US 4000
+#define AHEAD_US    4000
 #define AHEAD_TASKS 4096
 
 /* Up to this run time one task is leased ahead per slot, so that the slot never waits for the network. */

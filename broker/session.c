@@ -82,8 +82,11 @@ int session_define(struct core *core, struct session *s, struct wire_cursor *bod
 }
 
 /* Accept one task of a run. -EPROTO, -ENOMEM. */
-static int accept_task(struct core *core, struct session *s, const struct wire_run *run,
-                       struct wire_cursor *body, struct blob *frame)
+static int accept_task(struct core *core,
+                       struct session *s,
+                       const struct wire_run *run,
+                       struct wire_cursor *body,
+                       struct blob *frame)
 {
     const struct wire_bytes argument = wire_get_argument(body, run);
 
@@ -113,8 +116,12 @@ static bool run_is_known(const struct session *s, const struct wire_run *run)
            run->first_no == s->next_no;
 }
 
-int session_submit(struct core *core, struct session *s, const struct wire_header *header,
-                   struct wire_cursor *body, struct blob *frame, const char **what)
+int session_submit(struct core *core,
+                   struct session *s,
+                   const struct wire_header *header,
+                   struct wire_cursor *body,
+                   struct blob *frame,
+                   const char **what)
 {
     uint32_t left = header->count;
     struct wire_run run;

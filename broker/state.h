@@ -33,20 +33,20 @@ struct peer {
 /* A function that some session defined; never forgotten while the broker lives. */
 struct function {
     uint16_t number;
-    uint32_t mean_us;      /* of the run time, moving; valid once measured */
+    uint32_t mean_us; /* of the run time, moving; valid once measured */
     bool measured;
     struct wire_function wire; /* views into `key` */
-    uint8_t *key;          /* owned: sizes, SHA-256, program, name; see functions.c */
-    UT_hash_handle hh;     /* by key */
+    uint8_t *key;              /* owned: sizes, SHA-256, program, name; see functions.c */
+    UT_hash_handle hh;         /* by key */
 };
 
 struct session {
     struct peer peer;
     struct task_list ready;
-    uint64_t next_no;    /* number that the next accepted task must have */
-    uint64_t unfinished; /* accepted and not yet delivered */
-    uint64_t bytes;      /* of their arguments */
-    struct blob *results; /* frame being filled, NULL: none */
+    uint64_t next_no;          /* number that the next accepted task must have */
+    uint64_t unfinished;       /* accepted and not yet delivered */
+    uint64_t bytes;            /* of their arguments */
+    struct blob *results;      /* frame being filled, NULL: none */
     struct session *turn_next; /* in the ring of sessions with ready tasks */
     struct session *turn_prev;
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
@@ -68,11 +68,11 @@ struct agent {
     struct task_list leases;
     uint64_t done;
     uint64_t failed;
-    struct blob *tasks;   /* frames being filled, NULL: none */
+    struct blob *tasks; /* frames being filled, NULL: none */
     struct blob *revokes;
-    uint8_t *told;        /* bit per function number: FUNCTION was sent */
+    uint8_t *told; /* bit per function number: FUNCTION was sent */
     uint32_t told_bytes;
-    int64_t ended_ms;     /* for the listing of former agents */
+    int64_t ended_ms; /* for the listing of former agents */
     enum agent_shelf shelf;
     struct agent *prev; /* on the shelf, or in the list of former agents */
     struct agent *next;
@@ -100,8 +100,38 @@ struct core {
     struct core_counters counters;
 };
 
-/* ---- core.c ---- */
+static inline struct session *session_of(struct peer *peer)
+{
+    return (struct session *)peer; /* `peer` is its first member */
+}
 
+static inline struct agent *agent_of(struct peer *peer)
+{
+    return (struct agent *)peer; /* `peer` is its first member */
+}
+
+/* ---- peer.c ---- */
+
+/* Append a send to the effects; takes the reference. */
+void core_send(struct core *core,
+               enum wire_role role,
+               const struct core_route *route,
+               struct blob *frame);
+/* Send REFUSED to whoever sent this event's frame. */
+void core_refuse(struct core *core,
+                 const struct core_event *event,
+                 uint64_t link,
+                 enum wire_reason reason,
+                 const char *text);
+/* HELLO of a link that is not known: admit the peer or refuse it. */
+void peer_hello(struct core *core,
+                const struct core_event *event,
+                const struct wire_header *header,
+                struct wire_cursor *body);
+/* Send WELCOME. */
+void peer_welcome(struct core *core, struct peer *peer);
+/* At the end of a step: close and free the peers that ended. */
+void peers_bury(struct core *core);
 /* Send a sequenced frame; takes the reference. Out of memory: the peer is ended. */
 void peer_send(struct core *core, struct peer *peer, struct blob *frame);
 /* Send an unsequenced frame; takes the reference, NULL is accepted (out of memory: nothing is sent). */

@@ -15,7 +15,7 @@ struct agent;
 
 /* Tries before a task is given up. */
 #define TASK_CRASHES_MAX 3
-#define TASK_LOSSES_MAX 10
+#define TASK_LOSSES_MAX  10
 
 enum task_state {
     TASK_FREE, /* not a task: on the slab's free list */
@@ -38,30 +38,30 @@ enum task_event {
 
 /* What the caller has to do after a step. */
 enum task_action {
-    TASK_REFUSE,       /* the event cannot come in this state: nothing changed; count it */
-    TASK_SEND,         /* put it into a TASKS frame */
-    TASK_DELIVER,      /* hand the outcome to the session, then task_free() */
-    TASK_DROP,         /* task_free() */
-    TASK_QUEUE_BACK,   /* to the back of its session's queue */
-    TASK_QUEUE_FRONT,  /* to the front */
-    TASK_SEND_REVOKE,  /* tell the agent */
+    TASK_REFUSE,      /* the event cannot come in this state: nothing changed; count it */
+    TASK_SEND,        /* put it into a TASKS frame */
+    TASK_DELIVER,     /* hand the outcome to the session, then task_free() */
+    TASK_DROP,        /* task_free() */
+    TASK_QUEUE_BACK,  /* to the back of its session's queue */
+    TASK_QUEUE_FRONT, /* to the front */
+    TASK_SEND_REVOKE, /* tell the agent */
 };
 
 struct task {
     struct task *next; /* in a task_list, or the free list */
     struct task *prev;
-    struct session *session;  /* borrowed; NULL once revoked */
-    struct agent *agent;      /* borrowed; NULL while READY */
-    struct blob *frame;       /* shared: the SUBMIT frame that holds the argument */
-    const uint8_t *argument;  /* inside it */
-    uint64_t no;              /* the session's number of it */
+    struct session *session; /* borrowed; NULL once revoked */
+    struct agent *agent;     /* borrowed; NULL while READY */
+    struct blob *frame;      /* shared: the SUBMIT frame that holds the argument */
+    const uint8_t *argument; /* inside it */
+    uint64_t no;             /* the session's number of it */
     uint32_t argument_bytes;
     uint32_t limit_ms;
-    uint32_t index;           /* place in the slab: low half of the id */
-    uint32_t generation;      /* grows each time the place is used: high half of the id */
-    uint16_t function;        /* number in the broker's table */
-    uint16_t attempt;         /* 0: never leased */
-    uint8_t state;            /* enum task_state; written by task_step() alone */
+    uint32_t index;      /* place in the slab: low half of the id */
+    uint32_t generation; /* grows each time the place is used: high half of the id */
+    uint16_t function;   /* number in the broker's table */
+    uint16_t attempt;    /* 0: never leased */
+    uint8_t state;       /* enum task_state; written by task_step() alone */
     uint8_t crashes;
     uint8_t losses;
 };
