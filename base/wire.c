@@ -463,6 +463,13 @@ int wire_put_run(struct blob *b, const struct wire_run *run)
     return 0;
 }
 
+void wire_run_add_count(struct blob *frame, size_t run_at, uint32_t more)
+{
+    uint8_t *count = frame->data + run_at + 4;
+
+    store_u32(count, load_u32(count) + more);
+}
+
 struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run *run)
 {
     if (run->argument_bytes == WIRE_VARIABLE)

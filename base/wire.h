@@ -211,6 +211,8 @@ struct wire_run {
 };
 NODISCARD int wire_get_run(struct wire_cursor *c, struct wire_run *out);
 NODISCARD int wire_put_run(struct blob *b, const struct wire_run *run);
+/* The count of the run whose head is at offset `run_at` of an unfinished frame, changed in place. */
+void wire_run_add_count(struct blob *frame, size_t run_at, uint32_t more);
 /* The next argument of `run`; `bad` is set at the end or above WIRE_PAYLOAD_MAX. */
 struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run *run);
 

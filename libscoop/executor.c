@@ -1,6 +1,6 @@
-/* The executor side. Invariants: a task is claimed before it runs and answered before the next is claimed; nothing
- * is taken out of the ring before it has been used; a function that writes into our memory or the shared one can
- * only harm this process, whose agent trusts nothing in it. */
+/* The executor side. Invariants: a task is claimed before it runs and answered before the next is
+ * claimed; nothing is taken out of the ring before it has been used; a function that writes into
+ * our memory or the shared one can only harm this process, whose agent trusts nothing in it. */
 #include "executor.h"
 
 #include "base/channel.h"
@@ -15,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Looks at an empty ring before parking. It moves between these, as looking pays off or not; some 20 us at most. */
+/* Looks at an empty ring before parking. It moves between these, as looking pays off or not; some
+ * 20 us at most. */
 #define SPINS_MIN 8U
 #define SPINS_MAX 512U
 
@@ -41,7 +42,7 @@ struct executor {
     uint64_t claimed;
     uint64_t released; /* position in the ring of tasks that the agent knows of */
     int64_t free_us;   /* when the last task ended, if nothing was waited for since; else 0 */
-    unsigned spins; /* 0: never */
+    unsigned spins;    /* 0: never */
     struct definition *definitions;
     uint32_t defined;
     uint8_t *large; /* body of a record that does not fit the ring; room of large_capacity */
@@ -209,7 +210,8 @@ static void put_failure(struct executor *e, struct channel_outcome *head)
 
 /* ---- tasks ---- */
 
-/* What is wrong with calling this definition here; NULL: nothing. `text` has room for the answer. */
+/* What is wrong with calling this definition here; NULL: nothing. `text` has room for the answer.
+ */
 static bool refuse(const struct executor *e, const struct definition *d, char *text, size_t size)
 {
     if (d->function == NULL) {

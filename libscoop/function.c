@@ -245,3 +245,8 @@ enum wire_outcome function_call(const struct scoop_function *function,
     current_output = NULL;
     return out->failed ? WIRE_FAILED : WIRE_OK;
 }
+
+bool function_is_running(void)
+{
+    return current_output != NULL;
+}

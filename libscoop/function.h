@@ -43,4 +43,7 @@ enum wire_outcome function_call(const struct scoop_function *function,
                                 size_t size,
                                 struct scoop_output *out);
 
+/* Is a function of this process running in this thread? */
+bool function_is_running(void);
+
 #endif

@@ -1,0 +1,433 @@
+/* Invariants: each task that has not ended is in exactly one place, `pending` or the ledger; a job
+ * is in `ended` exactly when job->ended == job->count. */
+#include "client.h"
+
+#include <string.h>
+
+void client_init(struct client *client, const struct identity *program)
+{
+    *client = (struct client){.program = *program};
+    client->ended_tail = &client->ended;
+    ledger_init(&client->ledger);
+}
+
+void client_fini(struct client *client)
+{
+    ledger_fini(&client->ledger);
+    free(client->pending);
+    client->pending = NULL;
+}
+
+/* ---- pending spans ---- */
+
+static struct span *span_at(const struct client *client, size_t i)
+{
+    return &client->pending[(client->pending_head + i) & (client->pending_capacity - 1)];
+}
+
+/* Make room for `more` spans. */
+static int reserve_spans(struct client *client, size_t more)
+{
+    size_t capacity = client->pending_capacity != 0 ? client->pending_capacity : 16;
+
+    while (capacity < client->pending_count + more)
+        capacity *= 2;
+    if (capacity == client->pending_capacity)
+        return 0;
+    struct span *pending = malloc(capacity * sizeof(*pending));
+    if (pending == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < client->pending_count; i++)
+        pending[i] = *span_at(client, i);
+    free(client->pending);
+    client->pending = pending;
+    client->pending_capacity = capacity;
+    client->pending_head = 0;
+    return 0;
+}
+
+/* There is room. */
+static void push_span(struct client *client, struct span span)
+{
+    client->pending_count++;
+    *span_at(client, client->pending_count - 1) = span;
+}
+
+static struct span pop_span(struct client *client)
+{
+    const struct span span = *span_at(client, 0);
+
+    client->pending_head = (client->pending_head + 1) & (client->pending_capacity - 1);
+    client->pending_count--;
+    return span;
+}
+
+/* ---- ended jobs ---- */
+
+static void job_has_ended(struct client *client, struct job *job)
+{
+    job->next = NULL;
+    *client->ended_tail = job;
+    client->ended_tail = &job->next;
+}
+
+void client_add(struct client *client, struct job *job)
+{
+    if (reserve_spans(client, 1) != 0) {
+        job_refuse(job, SCOOP_NO_MEMORY, "no memory to queue it");
+        job_has_ended(client, job);
+        return;
+    }
+    push_span(client, (struct span){.job = job, .first = 0, .count = job->count});
+}
+
+struct job *client_take_ended(struct client *client)
+{
+    struct job *job = client->ended;
+
+    if (job == NULL)
+        return NULL;
+    client->ended = job->next;
+    if (client->ended == NULL)
+        client->ended_tail = &client->ended;
+    job->next = NULL;
+    return job;
+}
+
+/* Tasks of an abandoned job that were never sent just end. */
+static void drop_abandoned_spans(struct client *client)
+{
+    while (client->pending_count > 0 && span_at(client, 0)->job->abandoned) {
+        const struct span span = pop_span(client);
+
+        span.job->ended += span.count;
+        if (span.job->ended == span.job->count)
+            job_has_ended(client, span.job);
+    }
+}
+
+void client_abandon(struct client *client, struct job *job)
+{
+    job->abandoned = true;
+    /* Turn the ring once: spans of this job come to the front and go, the others keep their order.
+     */
+    for (size_t i = client->pending_count; i > 0; i--) {
+        const struct span span = pop_span(client);
+
+        push_span(client, span);
+        if (span.job != job)
+            continue;
+        client->pending_count--;
+        job->ended += span.count;
+        if (job->ended == job->count)
+            job_has_ended(client, job);
+    }
+}
+
+bool client_is_idle(const struct client *client)
+{
+    return client->pending_count == 0 && client->ledger.open == 0;
+}
+
+/* ---- a new link ---- */
+
+/* Append an open task to the spans made so far from `old`: to the last one if it is its next. */
+static int append_task(struct client *client, const struct ledger_entry *entry)
+{
+    struct span *last =
+        client->pending_count > 0 ? span_at(client, client->pending_count - 1) : NULL;
+
+    if (last != NULL && last->job == entry->job && last->first + last->count == entry->index) {
+        last->count++;
+        return 0;
+    }
+    if (reserve_spans(client, 1) != 0)
+        return -ENOMEM;
+    push_span(client, (struct span){.job = entry->job, .first = entry->index, .count = 1});
+    return 0;
+}
+
+/* Behind the pending spans come those of the ledger; then the former are moved to the end. */
+static int spans_of_ledger(struct client *client)
+{
+    const size_t before = client->pending_count;
+    const struct ledger_entry *entry = NULL;
+    uint64_t no = 1;
+
+    /* A span that may not be continued separates the two. */
+    if (reserve_spans(client, 1) != 0)
+        return -ENOMEM;
+    push_span(client, (struct span){.job = NULL});
+    for (; (entry = ledger_next(&client->ledger, &no)) != NULL; no++) {
+        if (append_task(client, entry) != 0) {
+            client->pending_count = before;
+            return -ENOMEM;
+        }
+    }
+    for (size_t i = 0; i < before; i++) {
+        const struct span span = pop_span(client);
+
+        push_span(client, span);
+    }
+    pop_span(client);
+    return 0;
+}
+
+int client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uint64_t credit_bytes)
+{
+    if (client->ledger.open > 0 && spans_of_ledger(client) != 0)
+        return -ENOMEM;
+    ledger_fini(&client->ledger);
+    memset(client->defined, 0, sizeof(client->defined));
+    client->link = link;
+    client->credit_tasks = credit_tasks;
+    client->credit_bytes = credit_bytes;
+    return 0;
+}
+
+/* ---- frames to send ---- */
+
+static bool is_defined(const struct client *client, const struct scoop_function *function)
+{
+    return (client->defined[function->number / 64] >> (function->number % 64) & 1) != 0;
+}
+
+static int define(struct client *client, const struct scoop_function *function, struct blob **out)
+{
+    struct wire_function wire = {
+        .number = function->number,
+        .argument_bytes = function->argument_bytes,
+        .result_bytes = function->result_bytes,
+        .name = {(const uint8_t *)function->name, strlen(function->name)},
+    };
+
+    if (!function->builtin) {
+        memcpy(wire.sha256, client->program.sha256, sizeof(wire.sha256));
+        wire.program = (struct wire_bytes){(const uint8_t *)client->program.name,
+                                           strlen(client->program.name)};
+    }
+    struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link, 0);
+    if (frame == NULL || wire_put_function(frame, &wire) != 0) {
+        blob_unref(frame);
+        return -ENOMEM;
+    }
+    wire_frame_add_count(frame, 1);
+    client->defined[function->number / 64] |= (uint64_t)1 << (function->number % 64);
+    *out = frame;
+    return 0;
+}
+
+/* A SUBMIT frame that is being filled. */
+struct filling {
+    struct blob *frame;
+    size_t run_at; /* of the run that may still grow; 0: none */
+    uint32_t function;
+    uint32_t limit_ms;
+};
+
+static bool continues_run(const struct filling *f, const struct job *job)
+{
+    return f->run_at != 0 && f->function == job->function->number && f->limit_ms == job->limit_ms;
+}
+
+/* Bytes that one argument takes in a run. */
+static size_t record_bytes(const struct job *job, uint32_t index)
+{
+    const bool variable = job->function->argument_bytes == SCOOP_VARIABLE;
+
+    return job_argument(job, index).size + (variable ? 4 : 0);
+}
+
+/* How many tasks of the span go into this frame, and how many bytes they take. */
+static uint32_t count_fitting(const struct client *client,
+                              const struct filling *f,
+                              const struct span *span,
+                              size_t *bytes)
+{
+    const uint64_t tasks = client->credit_tasks - client->ledger.open;
+    const size_t head = continues_run(f, span->job) ? 0 : WIRE_RUN_BYTES;
+    const size_t used = f->frame->size + head - WIRE_HEADER_BYTES;
+    const size_t room = used < WIRE_BATCH_BYTES ? WIRE_BATCH_BYTES - used : 0;
+    const uint64_t credit = client->credit_bytes > client->ledger.open_bytes
+                                ? client->credit_bytes - client->ledger.open_bytes
+                                : 0;
+    uint32_t n = 0;
+
+    *bytes = 0;
+    while (n < span->count && n < tasks) {
+        const size_t next = *bytes + record_bytes(span->job, span->first + n);
+        const bool alone = n == 0 && wire_frame_count(f->frame) == 0;
+        const bool only = n == 0 && client->ledger.open == 0;
+
+        if ((next > room && !alone) || (next > credit && !only))
+            break;
+        *bytes = next;
+        n++;
+    }
+    return n;
+}
+
+/* Number the first n tasks of the span. Returns how many could be. */
+static uint32_t number_tasks(struct client *client, const struct span *span, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t index = span->first + i;
+        const struct ledger_entry entry = {
+            .job = span->job,
+            .index = index,
+            .bytes = (uint32_t)job_argument(span->job, index).size,
+        };
+
+        if (ledger_add(&client->ledger, &entry) != 0)
+            return i;
+    }
+    return n;
+}
+
+static void put_arguments(struct blob *frame, const struct span *span, uint32_t n)
+{
+    const struct job *job = span->job;
+
+    if (job->in_each == NULL) {
+        /* They lie side by side in the caller's array: this is the only copy. */
+        wire_put_bytes(frame, job_argument(job, span->first).data,
+                       (size_t)n * job->function->argument_bytes);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct wire_bytes argument = job_argument(job, span->first + i);
+
+        if (job->function->argument_bytes == SCOOP_VARIABLE)
+            wire_put_u32(frame, (uint32_t)argument.size);
+        wire_put_bytes(frame, argument.data, argument.size);
+    }
+}
+
+/* Begin a run at the frame's end, or let the one there grow. There is room. */
+static int put_run(struct filling *f, const struct span *span, uint32_t n, uint64_t first_no)
+{
+    const struct job *job = span->job;
+    const struct wire_run run = {
+        .function = job->function->number,
+        .count = n,
+        .argument_bytes = job->function->argument_bytes,
+        .limit_ms = job->limit_ms,
+        .first_no = first_no,
+    };
+
+    wire_frame_add_count(f->frame, n);
+    if (continues_run(f, job)) {
+        wire_run_add_count(f->frame, f->run_at, n);
+        return 0;
+    }
+    f->run_at = f->frame->size;
+    f->function = run.function;
+    f->limit_ms = run.limit_ms;
+    return wire_put_run(f->frame, &run);
+}
+
+/* Move tasks from the front span into the frame. -EAGAIN: none fits (any more), or credit is used
+ * up. */
+static int fill_from_front(struct client *client, struct filling *f)
+{
+    struct span *span = span_at(client, 0);
+    const uint64_t first_no = client->ledger.next_no;
+    size_t bytes = 0;
+    uint32_t n = count_fitting(client, f, span, &bytes);
+
+    if (n == 0)
+        return -EAGAIN;
+    if (blob_reserve(f->frame, WIRE_RUN_BYTES + bytes) != 0)
+        return -ENOMEM;
+    n = number_tasks(client, span, n);
+    if (n == 0 || put_run(f, span, n, first_no) != 0)
+        return -ENOMEM;
+    put_arguments(f->frame, span, n);
+    span->first += n;
+    span->count -= n;
+    if (span->count == 0) {
+        pop_span(client);
+        return 0;
+    }
+    /* The rest waits behind the others, so that one long job does not hold up the short ones. */
+    const struct span rest = pop_span(client);
+    push_span(client, rest);
+    return -EAGAIN;
+}
+
+static int submit(struct client *client, struct blob **out)
+{
+    struct filling f = {.frame = wire_frame_new(WIRE_SUBMIT, client->link, WIRE_BATCH_BYTES)};
+    int result = f.frame != NULL ? 0 : -ENOMEM;
+
+    while (result == 0) {
+        drop_abandoned_spans(client);
+        if (client->pending_count == 0 || !is_defined(client, span_at(client, 0)->job->function))
+            break;
+        result = fill_from_front(client, &f);
+    }
+    if (f.frame != NULL && wire_frame_count(f.frame) > 0) {
+        *out = f.frame;
+        return 0;
+    }
+    blob_unref(f.frame);
+    return result != 0 ? result : -EAGAIN;
+}
+
+int client_next_frame(struct client *client, struct blob **out)
+{
+    drop_abandoned_spans(client);
+    if (client->pending_count == 0 || client->ledger.open >= client->credit_tasks)
+        return -EAGAIN;
+    const struct scoop_function *function = span_at(client, 0)->job->function;
+    if (!is_defined(client, function))
+        return define(client, function, out);
+    return submit(client, out);
+}
+
+/* ---- results ---- */
+
+int client_take_results(struct client *client,
+                        const struct wire_header *header,
+                        struct wire_cursor *body)
+{
+    for (uint32_t i = 0; i < header->count; i++) {
+        struct ledger_entry entry;
+        struct wire_result result;
+
+        if (wire_get_result(body, &result) != 0)
+            return -EPROTO;
+        if (ledger_take(&client->ledger, result.no, &entry) != 0)
+            client->stale++;
+        else if (job_end_task(entry.job, entry.index, &result))
+            job_has_ended(client, entry.job);
+    }
+    return wire_read_ok(body);
+}
+
+static void give_up_task(struct client *client,
+                         const struct ledger_entry *entry,
+                         enum scoop_status status,
+                         const char *text)
+{
+    if (job_fail_task(entry->job, entry->index, status, text))
+        job_has_ended(client, entry->job);
+}
+
+void client_give_up(struct client *client, enum scoop_status status, const char *text)
+{
+    struct ledger_entry entry;
+
+    for (uint64_t no = 1; ledger_next(&client->ledger, &no) != NULL; no++) {
+        if (ledger_take(&client->ledger, no, &entry) == 0)
+            give_up_task(client, &entry, status, text);
+    }
+    while (client->pending_count > 0) {
+        const struct span span = pop_span(client);
+
+        for (uint32_t i = 0; i < span.count; i++) {
+            entry = (struct ledger_entry){.job = span.job, .index = span.first + i};
+            give_up_task(client, &entry, status, text);
+        }
+    }
+}

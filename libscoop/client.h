@@ -1,0 +1,79 @@
+/* What a session has to do, without sockets, clock or locks: jobs in, SUBMIT frames out, RESULTS
+ * frames in, ended jobs out. Source: docs/PROTOCOL.md sections 3 and 4 ("Credit").
+ *
+ * Tasks wait in `pending`, as spans of their job, until credit allows to send them; then they stand
+ * in the ledger under their number until their outcome comes. A new link makes all of the ledger's
+ * tasks pending again, in their old order and under new numbers: so none is lost, and results of an
+ * older link can match nothing.
+ *
+ * Jobs are borrowed from client_add() until client_take_ended() hands them back. One thread. */
+#ifndef LIBSCOOP_CLIENT_H
+#define LIBSCOOP_CLIENT_H
+
+#include "base/blob.h"
+#include "base/err.h"
+#include "base/identity.h"
+#include "base/wire.h"
+#include "job.h"
+#include "ledger.h"
+
+/* Consecutive tasks of one job. */
+struct span {
+    struct job *job;
+    uint32_t first;
+    uint32_t count;
+};
+
+struct client {
+    struct ledger ledger;
+    struct span *pending; /* ring of pending_capacity, a power of two */
+    size_t pending_capacity;
+    size_t pending_head;
+    size_t pending_count;
+    uint64_t link; /* number that frames carry */
+    uint32_t credit_tasks;
+    uint64_t credit_bytes;
+    uint64_t defined[SCOOP_FUNCTIONS_MAX / 64]; /* functions that the broker knows on this link */
+    struct identity program;
+    struct job *ended; /* all tasks have ended; oldest first */
+    struct job **ended_tail;
+    uint64_t stale; /* results that belonged to no task */
+};
+
+void client_init(struct client *client, const struct identity *program);
+
+/* Jobs that are still here are forgotten, not ended: see client_give_up(). */
+void client_fini(struct client *client);
+
+/* Take a job with at least one task. Without memory it ends at once, with SCOOP_NO_MEMORY. */
+void client_add(struct client *client, struct job *job);
+
+/* A new link is open: everything unfinished is to be sent again, and all functions too. -ENOMEM:
+ * try again. */
+NODISCARD int
+client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uint64_t credit_bytes);
+
+/* The next frame to send (FUNCTION or SUBMIT, not numbered yet); *out is owned by the caller.
+ * -EAGAIN: nothing to send, or no credit; -ENOMEM. */
+NODISCARD int client_next_frame(struct client *client, struct blob **out);
+
+/* Put what a RESULTS frame brings into its places. -EPROTO: malformed; what was read before that
+ * counts. */
+NODISCARD int client_take_results(struct client *client,
+                                  const struct wire_header *header,
+                                  struct wire_cursor *body);
+
+/* Nobody waits for this job any more: its places are not touched from now on, and tasks that were
+ * not sent never will be. It comes out of client_take_ended() when what was sent has ended. */
+void client_abandon(struct client *client, struct job *job);
+
+/* End every task that has not ended with this reason. */
+void client_give_up(struct client *client, enum scoop_status status, const char *text);
+
+/* The next job that has ended. NULL: none. */
+struct job *client_take_ended(struct client *client);
+
+/* Tasks that have not ended, sent or not: is there any? */
+bool client_is_idle(const struct client *client);
+
+#endif

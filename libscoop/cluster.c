@@ -1,0 +1,127 @@
+/* The STATUS frame as structs. One allocation holds all of it, texts included. */
+#include "base/blob.h"
+#include "base/wire.h"
+#include "error.h"
+#include "program.h"
+#include "session.h"
+
+#include <string.h>
+
+struct cluster {
+    struct scoop_cluster head; /* first: what the caller holds */
+    char *text;                /* where the next text goes */
+};
+
+static const char *keep_text(struct cluster *c, struct wire_bytes bytes)
+{
+    const char *text = wire_text_copy(bytes, c->text, bytes.size + 1);
+
+    c->text += bytes.size + 1;
+    return text;
+}
+
+static void take_counters(struct cluster *c, const struct wire_counters *counters)
+{
+    c->head.version = keep_text(c, counters->version);
+    c->head.epoch = counters->epoch;
+    c->head.uptime_ms = counters->uptime_ms;
+    c->head.ready = counters->ready;
+    c->head.leased = counters->leased;
+    c->head.accepted = counters->accepted;
+    c->head.done = counters->done;
+    c->head.failed = counters->failed;
+    c->head.requeued = counters->requeued;
+    c->head.stale = counters->stale;
+    c->head.sessions = counters->sessions;
+}
+
+static void
+take_worker(struct cluster *c, struct scoop_worker *out, const struct wire_worker *worker)
+{
+    *out = (struct scoop_worker){
+        .host = keep_text(c, worker->host),
+        .version = keep_text(c, worker->version),
+        .state = wire_worker_state_name(worker->state),
+        .incarnation = worker->incarnation,
+        .done = worker->done,
+        .failed = worker->failed,
+        .pid = worker->pid,
+        .slots = worker->slots,
+        .busy = worker->busy,
+        .leased = worker->leased,
+        .silent_ms = worker->silent_ms,
+    };
+    if (worker->state == WIRE_WORKER_LOST || worker->state == WIRE_WORKER_LEFT)
+        return;
+    c->head.alive++;
+    c->head.slots += worker->slots;
+}
+
+static int take_status(struct cluster *c,
+                       struct scoop_worker *workers,
+                       uint32_t count,
+                       struct wire_cursor *body)
+{
+    struct wire_counters counters;
+
+    if (wire_get_counters(body, &counters) != 0)
+        return -EPROTO;
+    take_counters(c, &counters);
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_worker worker;
+
+        if (wire_get_worker(body, &worker) != 0)
+            return -EPROTO;
+        take_worker(c, &workers[i], &worker);
+    }
+    c->head.workers = workers;
+    c->head.worker_count = count;
+    return wire_read_ok(body);
+}
+
+static enum scoop_status parse(const struct blob *status, struct scoop_cluster **out)
+{
+    struct wire_header header;
+    struct wire_cursor body;
+
+    /* Every worker takes more bytes in the frame than its texts and their ends take here. */
+    if (wire_frame_read(status->data, status->size, &header, &body) != 0 ||
+        header.count > status->size / 32)
+        return error_set(SCOOP_NO_BROKER, "the broker's status is not readable");
+    struct cluster *c =
+        calloc(1, sizeof(*c) + header.count * sizeof(struct scoop_worker) + status->size);
+    if (c == NULL)
+        return error_set(SCOOP_NO_MEMORY, "no memory for the broker's status");
+    struct scoop_worker *workers = (struct scoop_worker *)(c + 1);
+    c->text = (char *)(workers + header.count);
+    if (take_status(c, workers, header.count, &body) != 0) {
+        free(c);
+        return error_set(SCOOP_NO_BROKER, "the broker's status is not readable");
+    }
+    *out = &c->head;
+    return SCOOP_OK;
+}
+
+enum scoop_status scoop_cluster(scoop_session *given, int deadline_ms, struct scoop_cluster **out)
+{
+    struct query query = {.status = NULL};
+    scoop_session *session = NULL;
+    enum scoop_status status = program_session(given, &session);
+
+    *out = NULL;
+    if (status != SCOOP_OK)
+        return status;
+    if (session == NULL)
+        return error_set(SCOOP_NO_BROKER, "no broker is set (SCOOP_BROKER)");
+    status = session_ask(session, &query, program_deadline(deadline_ms));
+    if (status != SCOOP_OK)
+        return status;
+    status = parse(query.status, out);
+    blob_unref(query.status);
+    return status;
+}
+
+void scoop_cluster_free(struct scoop_cluster *cluster)
+{
+    free(cluster);
+}

@@ -1,0 +1,185 @@
+/* Futures: a job of one task whose places are inside the future itself. */
+#include "base/clock.h"
+#include "error.h"
+#include "program.h"
+#include "serial.h"
+#include "session.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct scoop_future {
+    struct job job;         /* first: a job that is released is its future */
+    scoop_session *session; /* NULL: computed serially, done from the start */
+    struct scoop_bytes argument;
+    struct scoop_bytes result; /* of a function with results of any size */
+    unsigned char data[];      /* the argument; behind it the result, when its size is fixed */
+};
+
+static void future_release(struct job *job)
+{
+    struct scoop_future *future = (struct scoop_future *)job;
+
+    job_fini(job);
+    scoop_bytes_free(&future->result, 1);
+    free(future);
+}
+
+static enum scoop_status check(const struct scoop_function *function, size_t size)
+{
+    if (function == NULL)
+        return error_set(SCOOP_NO_FUNCTION, "scoop_submit: there is no such function");
+    if (size > SCOOP_PAYLOAD_MAX)
+        return error_set(SCOOP_TOO_LARGE, "%s: an argument of %zu bytes; the limit is %zu",
+                         function->name, size, SCOOP_PAYLOAD_MAX);
+    if (function->argument_bytes != SCOOP_VARIABLE && function->argument_bytes != size)
+        return error_set(SCOOP_MISUSE, "%s: an argument of %zu bytes; the function takes %u",
+                         function->name, size, function->argument_bytes);
+    return SCOOP_OK;
+}
+
+static struct scoop_future *future_new(const struct scoop_function *function,
+                                       const void *argument,
+                                       size_t size,
+                                       uint32_t limit_ms)
+{
+    const bool fixed = function->result_bytes != SCOOP_VARIABLE;
+    struct scoop_future *future =
+        malloc(sizeof(*future) + size + (fixed ? function->result_bytes : 0));
+
+    if (future == NULL)
+        return NULL;
+    *future = (struct scoop_future){
+        .job = {.function = function, .count = 1, .limit_ms = limit_ms},
+        .argument = {future->data,                    size                  },
+    };
+    if (size != 0)
+        memcpy(future->data, argument, size);
+    if (function->argument_bytes != SCOOP_VARIABLE)
+        future->job.in = future->data;
+    else
+        future->job.in_each = &future->argument;
+    if (fixed)
+        future->job.out = future->data + size;
+    else
+        future->job.out_each = &future->result;
+    return future;
+}
+
+/* Hand the future's job to its session, or compute it here. */
+static enum scoop_status start(struct scoop_future *future, int64_t deadline)
+{
+    if (future->session == NULL) {
+        serial_run(&future->job);
+        return SCOOP_OK;
+    }
+    const enum scoop_status status = session_await(future->session, deadline);
+    if (status != SCOOP_OK)
+        return status;
+    return session_add_held(future->session, &future->job, future->argument.size, deadline);
+}
+
+scoop_future *scoop_submit_with(scoop_session *session,
+                                const struct scoop_options *options,
+                                const struct scoop_function *function,
+                                const void *argument,
+                                size_t size)
+{
+    const int deadline_ms = options != NULL ? options->deadline_ms : 0;
+    scoop_session *chosen = NULL;
+
+    if (check(function, size) != SCOOP_OK || program_session(session, &chosen) != SCOOP_OK)
+        return NULL;
+    struct scoop_future *future =
+        future_new(function, argument, size, options != NULL ? options->limit_ms : 0);
+    if (future == NULL) {
+        error_set(SCOOP_NO_MEMORY, "%s: out of memory", function->name);
+        return NULL;
+    }
+    future->session = chosen;
+    if (start(future, deadline_ms > 0 ? program_deadline(deadline_ms) : INT64_MAX) != SCOOP_OK) {
+        future_release(&future->job);
+        return NULL;
+    }
+    return future;
+}
+
+bool scoop_done(scoop_future *future)
+{
+    return future != NULL && atomic_load_explicit(&future->job.done, memory_order_acquire);
+}
+
+enum scoop_status scoop_wait(scoop_future *future, int deadline_ms)
+{
+    if (future == NULL)
+        return error_set(SCOOP_MISUSE, "scoop_wait: there is no future");
+    if (scoop_done(future))
+        return SCOOP_OK;
+    if (deadline_ms != 0 &&
+        session_wait(future->session, &future->job, program_deadline(deadline_ms)))
+        return SCOOP_OK;
+    return error_set(SCOOP_TIMEOUT, "%s: not done within %d ms", future->job.function->name,
+                     deadline_ms);
+}
+
+/* Wait for the end, and for a good one. */
+static enum scoop_status finish(scoop_future *future)
+{
+    const enum scoop_status status = scoop_wait(future, SCOOP_FOREVER);
+
+    return status == SCOOP_OK ? error_of_job(&future->job) : status;
+}
+
+enum scoop_status scoop_result_bytes(scoop_future *future, struct scoop_bytes *out)
+{
+    const enum scoop_status status = finish(future);
+
+    if (status != SCOOP_OK)
+        return status;
+    if (future->job.out_each != NULL)
+        *out = future->result;
+    else
+        *out = (struct scoop_bytes){future->job.out, future->job.function->result_bytes};
+    return SCOOP_OK;
+}
+
+enum scoop_status scoop_result_copy(scoop_future *future, void *result, size_t size)
+{
+    struct scoop_bytes bytes;
+    const enum scoop_status status = scoop_result_bytes(future, &bytes);
+
+    if (status != SCOOP_OK)
+        return status;
+    if (bytes.size != size)
+        return error_set(SCOOP_MISUSE, "%s: its result has %zu bytes, not %zu",
+                         future->job.function->name, bytes.size, size);
+    memcpy(result, bytes.data, size);
+    return SCOOP_OK;
+}
+
+bool scoop_error(scoop_future *future, struct scoop_error *out)
+{
+    if (!scoop_done(future))
+        return false;
+    const struct failure *failure = future->job.failure;
+    *out = (struct scoop_error){
+        .status = failure != NULL ? failure->status : SCOOP_OK,
+        .code = failure != NULL ? failure->code : 0,
+        .attempts = future->job.attempts,
+        .run_us = future->job.run_us,
+        .function = future->job.function->name,
+        .host = failure != NULL ? failure->host : "",
+        .text = failure != NULL ? failure->text : "",
+    };
+    return true;
+}
+
+void scoop_future_free(scoop_future *future)
+{
+    if (future == NULL)
+        return;
+    if (scoop_done(future))
+        future_release(&future->job);
+    else
+        session_forget(future->session, &future->job, future_release);
+}

@@ -1,0 +1,65 @@
+/* A job: the tasks of one call of scoop_map() (many) or scoop_submit() (one): where their arguments
+ * lie, where their results go, and how far it is. Pure data; no sockets, no locks.
+ *
+ * Threads: from client_add() until `done` all of it belongs to the session's own thread, but for
+ * the fields that say otherwise. */
+#ifndef LIBSCOOP_JOB_H
+#define LIBSCOOP_JOB_H
+
+#include "base/err.h"
+#include "base/wire.h"
+#include "libscoop/include/scoop.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Why a task did not end well. Owned by its job. */
+struct failure {
+    enum scoop_status status;
+    uint32_t index; /* of the task in its job */
+    uint32_t code;
+    const char *host; /* both point behind the struct */
+    const char *text;
+};
+
+struct job {
+    const struct scoop_function *function;
+    uint32_t count;    /* tasks */
+    uint32_t ended;    /* tasks whose outcome is here */
+    uint32_t failures; /* of these */
+    uint32_t limit_ms; /* of each task; 0: none */
+    /* Borrowed until done. Fixed sizes use in/out, others in_each/out_each. */
+    const uint8_t *in;
+    const struct scoop_bytes *in_each;
+    uint8_t *out;
+    struct scoop_bytes *out_each; /* data is malloc()ed for the caller */
+    struct failure *failure;      /* of the lowest index so far; NULL: none */
+    uint16_t attempts;            /* of the outcome that came last */
+    uint32_t run_us;              /* likewise */
+    bool abandoned;               /* nobody waits: touch no place, ask for no argument */
+    /* Below: under the session's lock, except that `done` may be read by anybody. */
+    atomic_bool done;              /* all have ended: the job is the caller's again */
+    pthread_cond_t *waiter;        /* signalled when done; NULL: nobody waits */
+    bool *left;                    /* set when an abandoned job's places are safe; may be NULL */
+    void (*release)(struct job *); /* frees an abandoned job that has ended */
+    uint32_t held_bytes;           /* of an argument that counts against the credit; 0: none */
+    struct job *next_leaving;      /* of the jobs that were abandoned */
+    struct job *next;              /* of the list that it is in */
+};
+
+/* The argument of one task; borrowed. */
+struct wire_bytes job_argument(const struct job *job, uint32_t index);
+
+/* Store the outcome of one task that had none. True: it was the last. */
+bool job_end_task(struct job *job, uint32_t index, const struct wire_result *result);
+
+/* End one task with a reason of our own. True: it was the last. */
+bool job_fail_task(struct job *job, uint32_t index, enum scoop_status status, const char *text);
+
+/* End all tasks of a job of which none has begun. */
+void job_refuse(struct job *job, enum scoop_status status, const char *text);
+
+/* Free what the job owns (not the places, not itself). */
+void job_fini(struct job *job);
+
+#endif

@@ -1,0 +1,15 @@
+/* The program as a whole: scoop_init(), its default session, and where a call goes. */
+#ifndef LIBSCOOP_PROGRAM_H
+#define LIBSCOOP_PROGRAM_H
+
+#include "libscoop/include/scoop.h"
+
+/* Which session a call that names `given` works on. SCOOP_OK: *session is it, or NULL: compute
+ * serially. SCOOP_MISUSE: inside a function, or before scoop_init(); or what scoop_init() returned.
+ * Sets the last error. */
+enum scoop_status program_session(scoop_session *given, scoop_session **session);
+
+/* The time (clock_now_ms) at which a call with these options ends; INT64_MAX: never. */
+int64_t program_deadline(int deadline_ms);
+
+#endif

@@ -1,0 +1,82 @@
+/* The same calls, outcomes and messages as on workers, so that a program can be tested without any.
+ */
+#include "serial.h"
+
+#include "base/blob.h"
+#include "function.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const char *host_name(void)
+{
+    static _Thread_local char name[256];
+
+    if (name[0] == '\0' && gethostname(name, sizeof(name) - 1) != 0)
+        return "localhost";
+    return name;
+}
+
+static struct wire_bytes bytes_of(const char *text)
+{
+    return (struct wire_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* As an executor would report it. */
+static bool end_badly(struct job *job,
+                      uint32_t index,
+                      enum wire_outcome outcome,
+                      const struct scoop_output *output)
+{
+    const struct wire_failure failure = {
+        .code = output->code,
+        .host = bytes_of(host_name()),
+        .text = bytes_of(output->text),
+    };
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(64);
+
+    if (bytes == NULL || wire_put_failure(bytes, &failure) != 0)
+        return job_fail_task(job, index, SCOOP_NO_MEMORY, "no memory to keep the failure");
+    const struct wire_result result = {
+        .outcome = outcome,
+        .attempts = 1,
+        .bytes = {bytes->data, bytes->size},
+    };
+    return job_end_task(job, index, &result);
+}
+
+static void run_task(struct job *job, uint32_t index, struct scoop_output *output)
+{
+    const struct wire_bytes argument = job_argument(job, index);
+    const enum wire_outcome outcome =
+        function_call(job->function, argument.data, argument.size, output);
+    const struct wire_result result = {
+        .outcome = WIRE_OK,
+        .attempts = 1,
+        .bytes = {output->data, output->size},
+    };
+
+    if (outcome == WIRE_OK)
+        job_end_task(job, index, &result);
+    else
+        end_badly(job, index, outcome, output);
+}
+
+void serial_run(struct job *job)
+{
+    struct scoop_output *output = malloc(sizeof(*output));
+
+    if (output == NULL || job->function->builtin) {
+        job_refuse(job, output == NULL ? SCOOP_NO_MEMORY : SCOOP_NO_BROKER,
+                   output == NULL ? "no memory to compute" : "only workers have this function");
+        free(output);
+        atomic_store(&job->done, true);
+        return;
+    }
+    output_init(output);
+    for (uint32_t i = 0; i < job->count; i++)
+        run_task(job, i, output);
+    output_fini(output);
+    free(output);
+    atomic_store(&job->done, true);
+}

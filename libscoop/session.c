@@ -1,0 +1,301 @@
+/* What other threads do with a session. Invariants: a job is in the inbox, or with the thread's
+ * client, or done; who puts something in for the thread clears `asleep`, and rings the bell if it
+ * was set. */
+#include "session_state.h"
+
+#include "base/blob.h"
+#include "base/clock.h"
+#include "error.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define THREAD_STACK_BYTES ((size_t)256 << 10)
+
+/* Before WELCOME said better. */
+#define CREDIT_TASKS 4096
+#define CREDIT_BYTES ((uint64_t)16 << 20)
+
+/* ---- waking the thread ---- */
+
+/* The lock is held. True: call ring() after unlocking. */
+static bool must_ring(scoop_session *s)
+{
+    const bool asleep = s->asleep;
+
+    s->asleep = false;
+    return asleep;
+}
+
+static void ring(const scoop_session *s)
+{
+    const uint64_t one = 1;
+    ssize_t written = 0;
+
+    do {
+        written = write(s->bell, &one, sizeof(one));
+    } while (written < 0 && errno == EINTR);
+}
+
+static void unlock_and_ring(scoop_session *s)
+{
+    const bool asleep = must_ring(s);
+
+    pthread_mutex_unlock(&s->lock);
+    if (asleep)
+        ring(s);
+}
+
+static int start_thread(scoop_session *s)
+{
+    pthread_attr_t attributes;
+    sigset_t all;
+    sigset_t before;
+
+    if (pthread_attr_init(&attributes) != 0)
+        return -ENOMEM;
+    pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+    /* Signals are for the program's own threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(&s->thread, &attributes, session_run, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    s->has_thread = error == 0;
+    return -error;
+}
+
+static void init_waiting(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+int session_new(const struct config *config, scoop_session **out, struct problem *problem)
+{
+    scoop_session *s = malloc(sizeof(*s));
+
+    if (s == NULL)
+        return -ENOMEM;
+    *s = (scoop_session){
+        .config = *config,
+        .bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .context = zmq_ctx_new(),
+        .credit_tasks = CREDIT_TASKS,
+        .credit_bytes = CREDIT_BYTES,
+    };
+    s->inbox_tail = &s->inbox;
+    pthread_mutex_init(&s->lock, NULL);
+    init_waiting(&s->changed);
+    client_init(&s->client, &config->program);
+    int error = s->context != NULL && s->bell >= 0 ? session_dial(s) : -ENOMEM;
+    if (error == 0)
+        error = start_thread(s);
+    if (error == 0) {
+        *out = s;
+        return 0;
+    }
+    session_close(s);
+    return problem_set(problem, error, "broker %s: %s", config->broker, strerror(-error));
+}
+
+void session_close(scoop_session *s)
+{
+    if (s == NULL)
+        return;
+    if (s->has_thread) {
+        pthread_mutex_lock(&s->lock);
+        s->closing = true;
+        unlock_and_ring(s);
+        pthread_join(s->thread, NULL);
+    } else {
+        dialler_free(s->dialler);
+    }
+    client_fini(&s->client);
+    if (s->context != NULL)
+        zmq_ctx_term(s->context);
+    if (s->bell >= 0)
+        close(s->bell);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    config_wipe(&s->config);
+    free(s);
+}
+
+/* ---- calls of other threads ---- */
+
+/* Wait for a signal, no longer than `deadline`. False: it has passed. The lock is held. */
+static bool wait_on(scoop_session *s, pthread_cond_t *condition, int64_t deadline)
+{
+    if (deadline == INT64_MAX) {
+        pthread_cond_wait(condition, &s->lock);
+        return true;
+    }
+    const struct timespec until = {
+        .tv_sec = deadline / 1000,
+        .tv_nsec = deadline % 1000 * 1000000,
+    };
+    return pthread_cond_timedwait(condition, &s->lock, &until) == 0 || clock_now_ms() < deadline;
+}
+
+static enum scoop_status no_broker(const scoop_session *s)
+{
+    return error_set(SCOOP_NO_BROKER, "the broker %s did not answer within %d ms%s",
+                     s->config.broker, s->config.connect_ms,
+                     s->config.curve ? " (is the address right, and this client's key admitted?)"
+                                     : "");
+}
+
+enum scoop_status session_await(scoop_session *s, int64_t deadline)
+{
+    const int64_t patience = clock_now_ms() + s->config.connect_ms;
+    const int64_t until = deadline < patience ? deadline : patience;
+    bool in_time = true;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->state == STATE_AWAY && in_time)
+        in_time = wait_on(s, &s->changed, until);
+    const enum state state = s->state;
+    pthread_mutex_unlock(&s->lock);
+    if (state == STATE_OPEN)
+        return SCOOP_OK;
+    if (state == STATE_DENIED)
+        return error_set(SCOOP_DENIED, "%s", s->why);
+    if (until == patience)
+        return no_broker(s);
+    return error_set(SCOOP_TIMEOUT, "the broker %s did not answer in time", s->config.broker);
+}
+
+/* The lock is held. */
+static void put_in_inbox(scoop_session *s, struct job *job)
+{
+    job->next = NULL;
+    *s->inbox_tail = job;
+    s->inbox_tail = &job->next;
+}
+
+void session_add(scoop_session *s, struct job *job)
+{
+    pthread_mutex_lock(&s->lock);
+    put_in_inbox(s, job);
+    unlock_and_ring(s);
+}
+
+/* The lock is held. One is always let in, whatever its size. */
+static bool has_room(const scoop_session *s, size_t bytes)
+{
+    return s->held_tasks == 0 ||
+           (s->held_tasks < s->credit_tasks && s->held_bytes + bytes <= s->credit_bytes);
+}
+
+enum scoop_status
+session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadline)
+{
+    bool in_time = true;
+
+    /* An empty argument takes a place as well. */
+    job->held_bytes = bytes != 0 ? (uint32_t)bytes : 1;
+    pthread_mutex_lock(&s->lock);
+    s->waiting_for_room++;
+    while (!has_room(s, job->held_bytes) && in_time)
+        in_time = wait_on(s, &s->changed, deadline);
+    s->waiting_for_room--;
+    if (!in_time && !has_room(s, job->held_bytes)) {
+        pthread_mutex_unlock(&s->lock);
+        return error_set(SCOOP_TIMEOUT, "%s: the broker's credit stayed used up",
+                         job->function->name);
+    }
+    s->held_tasks++;
+    s->held_bytes += job->held_bytes;
+    put_in_inbox(s, job);
+    unlock_and_ring(s);
+    return SCOOP_OK;
+}
+
+bool session_wait(scoop_session *s, struct job *job, int64_t deadline)
+{
+    pthread_cond_t condition;
+    bool in_time = true;
+
+    if (atomic_load_explicit(&job->done, memory_order_acquire))
+        return true;
+    init_waiting(&condition);
+    pthread_mutex_lock(&s->lock);
+    job->waiter = &condition;
+    while (!atomic_load_explicit(&job->done, memory_order_acquire) && in_time)
+        in_time = wait_on(s, &condition, deadline);
+    const bool done = atomic_load_explicit(&job->done, memory_order_acquire);
+    job->waiter = NULL;
+    pthread_mutex_unlock(&s->lock);
+    pthread_cond_destroy(&condition);
+    return done;
+}
+
+static void put_in_leaving(scoop_session *s, struct job *job, void (*release)(struct job *))
+{
+    job->release = release;
+    job->next_leaving = s->leaving;
+    s->leaving = job;
+}
+
+void session_abandon(scoop_session *s, struct job *job, void (*release)(struct job *))
+{
+    bool left = false;
+
+    pthread_mutex_lock(&s->lock);
+    job->left = &left;
+    put_in_leaving(s, job, release);
+    const bool asleep = must_ring(s);
+    if (asleep)
+        ring(s);
+    while (!left)
+        wait_on(s, &s->changed, INT64_MAX);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void session_forget(scoop_session *s, struct job *job, void (*release)(struct job *))
+{
+    pthread_mutex_lock(&s->lock);
+    put_in_leaving(s, job, release);
+    unlock_and_ring(s);
+}
+
+static void drop_query(scoop_session *s, struct query *query)
+{
+    struct query **place = &s->queries;
+
+    while (*place != NULL && *place != query)
+        place = &(*place)->next;
+    if (*place == query)
+        *place = query->next;
+}
+
+enum scoop_status session_ask(scoop_session *s, struct query *query, int64_t deadline)
+{
+    const enum scoop_status status = session_await(s, deadline);
+    bool in_time = true;
+
+    if (status != SCOOP_OK)
+        return status;
+    query->status = NULL;
+    pthread_mutex_lock(&s->lock);
+    query->next = s->queries;
+    s->queries = query;
+    if (must_ring(s))
+        ring(s);
+    while (query->status == NULL && in_time)
+        in_time = wait_on(s, &s->changed, deadline);
+    drop_query(s, query);
+    pthread_mutex_unlock(&s->lock);
+    if (query->status != NULL)
+        return SCOOP_OK;
+    return error_set(SCOOP_TIMEOUT, "the broker %s did not answer in time", s->config.broker);
+}

@@ -1,0 +1,56 @@
+/* A session: one client of one broker. Its thread owns the socket, the link and all unfinished
+ * jobs; API threads hand over jobs under the lock and wait on condition variables. Not part of the
+ * public header.
+ *
+ * Deadlines are times of clock_now_ms(); INT64_MAX: none. */
+#ifndef LIBSCOOP_SESSION_H
+#define LIBSCOOP_SESSION_H
+
+#include "base/err.h"
+#include "base/problem.h"
+#include "config.h"
+#include "job.h"
+#include "libscoop/include/scoop.h"
+
+/* Start a session's thread with these settings (copied). *out is owned by the caller:
+ * session_close(). -ENOMEM, -EAGAIN: no thread; -EINVAL: the address is not usable, see *problem.
+ */
+NODISCARD int
+session_new(const struct config *config, scoop_session **out, struct problem *problem);
+
+/* As scoop_close(). */
+void session_close(scoop_session *session);
+
+/* Wait until the broker is there: no longer than connect_ms, nor than `deadline`. Sets the last
+ * error. SCOOP_OK, SCOOP_NO_BROKER, SCOOP_DENIED, SCOOP_TIMEOUT. */
+enum scoop_status session_await(scoop_session *session, int64_t deadline);
+
+/* Hand over a job; it is the session's until done. */
+void session_add(scoop_session *session, struct job *job);
+
+/* The same for a job whose argument of `bytes` this process keeps: waits while what it keeps
+ * already uses up the broker's credit. SCOOP_TIMEOUT: not handed over. session_add() takes no part
+ * in that count. */
+enum scoop_status
+session_add_held(scoop_session *session, struct job *job, size_t bytes, int64_t deadline);
+
+/* Wait until the job is done. False: the deadline passed. */
+bool session_wait(scoop_session *session, struct job *job, int64_t deadline);
+
+/* Leave a job that may not be done. Returns when its places are not touched any more; `release` is
+ * called for it by whoever is last. The job must not be used afterwards. */
+void session_abandon(scoop_session *session, struct job *job, void (*release)(struct job *));
+
+/* The same without waiting, for a job whose places are its own. */
+void session_forget(scoop_session *session, struct job *job, void (*release)(struct job *));
+
+struct query {
+    struct blob *status; /* the STATUS frame; owned by the asker */
+    struct query *next;
+};
+
+/* Ask the broker for its status. SCOOP_OK: query->status is set; SCOOP_TIMEOUT, SCOOP_NO_BROKER,
+ * SCOOP_DENIED. */
+enum scoop_status session_ask(scoop_session *session, struct query *query, int64_t deadline);
+
+#endif

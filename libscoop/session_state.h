@@ -1,0 +1,58 @@
+/* The inside of a session, shared by session.c (calls of any thread) and session_thread.c (its
+ * own). */
+#ifndef LIBSCOOP_SESSION_STATE_H
+#define LIBSCOOP_SESSION_STATE_H
+
+#include "base/dialler.h"
+#include "client.h"
+#include "config.h"
+#include "session.h"
+
+#include <pthread.h>
+
+enum state {
+    STATE_AWAY, /* not open yet, or silent */
+    STATE_OPEN,
+    STATE_DENIED, /* the broker refused us; see `why` */
+};
+
+struct scoop_session {
+    struct config config;
+    void *context;
+    int bell; /* eventfd */
+    pthread_t thread;
+    bool has_thread;
+
+    pthread_mutex_t lock;   /* protects the part up to the next comment */
+    pthread_cond_t changed; /* of the state, of `room`, of a query, of a job that was left */
+    enum state state;
+    char why[512];
+    struct job *inbox;
+    struct job **inbox_tail;
+    struct job *leaving; /* jobs that were abandoned */
+    struct query *queries;
+    uint64_t held_tasks;
+    uint64_t held_bytes;
+    uint32_t credit_tasks; /* as WELCOME said last */
+    uint64_t credit_bytes;
+    uint32_t waiting_for_room;
+    bool asleep;
+    bool closing;
+
+    /* The thread's own. */
+    struct dialler *dialler;
+    struct client client;
+    int64_t now_ms;
+    int64_t heard_ms;  /* when the broker was heard last; 0: never */
+    int64_t redial_ms; /* when to dial anew; 0: dialling */
+    int64_t query_ms;  /* when the last QUERY was sent; 0: none is open */
+    int64_t tick_ms;   /* when the dialler wants its turn */
+};
+
+/* Start dialling the broker. Errors: dialler_new(). */
+NODISCARD int session_dial(scoop_session *session);
+
+/* What the session's thread does until the session is closing; the argument is the session. */
+void *session_run(void *session);
+
+#endif
