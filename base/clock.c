@@ -11,11 +11,16 @@ static struct timespec read_clock(clockid_t id)
     return ts;
 }
 
-int64_t clock_now_us(void)
+int64_t clock_now_ns(void)
 {
     const struct timespec ts = read_clock(CLOCK_MONOTONIC);
 
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t clock_now_us(void)
+{
+    return clock_now_ns() / 1000;
 }
 
 int64_t clock_now_ms(void)

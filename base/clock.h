@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
-/* Monotonic time in milliseconds or microseconds since an arbitrary start. Never fails. */
+/* Monotonic time in milli-, micro- or nanoseconds since an arbitrary start. Never fails. */
 int64_t clock_now_ms(void);
 int64_t clock_now_us(void);
+int64_t clock_now_ns(void);
 
 /* Wall-clock time in milliseconds since 1970-01-01 UTC. Can jump: never compute a wait from it. */
 int64_t clock_wall_ms(void);
