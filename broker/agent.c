@@ -227,7 +227,7 @@ int agent_outcomes(struct core *core,
 /* One task of a lost agent. The failure is only read when it was the last try. */
 static void lose_task(struct core *core, struct task *task, const char *host)
 {
-    char text[96];
+    char text[128];
     struct blob *bytes CLEANUP(blob_unref_p) = blob_new(256);
     struct wire_attempt outcome = {.outcome = WIRE_LOST};
     const enum task_event event = task_count_loss(task);
