@@ -7,6 +7,14 @@ static void queue_push(struct gate_queue *queue, struct gate_pass *pass)
     queue->tail = &pass->next;
 }
 
+static void queue_push_front(struct gate_queue *queue, struct gate_pass *pass)
+{
+    if (queue->head == NULL)
+        queue->tail = &pass->next;
+    pass->next = queue->head;
+    queue->head = pass;
+}
+
 static struct gate_pass *queue_pop(struct gate_queue *queue)
 {
     struct gate_pass *pass = queue->head;
@@ -39,6 +47,11 @@ bool gate_is_open(const struct gate *gate)
 static void start_delay(struct gate *gate, struct gate_pass *pass, int64_t now_us)
 {
     gate->in_use++;
+    if (pass->undelayed) {
+        pass->due_us = now_us;
+        queue_push_front(&gate->delayed, pass);
+        return;
+    }
     pass->due_us = now_us + gate->delay_us;
     queue_push(&gate->delayed, pass);
 }
@@ -49,7 +62,7 @@ bool gate_enter(struct gate *gate, struct gate_pass *pass, int64_t now_us)
         queue_push(&gate->waiting, pass);
         return false;
     }
-    if (gate->delay_us == 0) {
+    if (gate->delay_us == 0 || pass->undelayed) {
         gate->in_use++;
         return true;
     }

@@ -1,5 +1,5 @@
 /* A gate: at most `limit` at a time, each held for `delay` before it may go, first come first
- * served.
+ * served. A visitor without delay waits for its turn like the others, but is then not held.
  *
  * Pure: no lock, no clock, no memory of its own. The caller serialises the calls, gives the time,
  * and embeds one pass per visitor. A pass goes through: gate_enter, [gate_next hands it out], work,
@@ -17,6 +17,7 @@
 struct gate_pass {
     struct gate_pass *next;
     int64_t due_us; /* when its delay is over */
+    bool undelayed; /* the caller's, set before gate_enter: do not hold this visitor */
 };
 
 struct gate_queue {
@@ -29,8 +30,7 @@ struct gate {
     int64_t delay_us;          /* how long a slot is held before its visitor may go */
     uint64_t in_use;           /* slots taken: delayed or gone and not yet left */
     struct gate_queue waiting; /* for a slot */
-    struct gate_queue
-        delayed; /* have a slot; ordered by due_us, as the delay is the same for all */
+    struct gate_queue delayed; /* have a slot; ordered by due_us: delays are all the same, or 0 */
 };
 
 /* Must not be moved afterwards. `limit` 0: any number at a time. */

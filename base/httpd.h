@@ -115,6 +115,7 @@ struct httpd_route {
     void (*end)(struct httpd_request *request);
 
     struct gate *gate; /* passed between the body and handle; the shell locks it. NULL: no gate */
+    bool undelayed;    /* wait for a turn at the gate, but not for its delay */
     int64_t later_ms;  /* how long an answer may be kept waiting; 0: HTTPD_LATER_MS */
     void *context;
 };

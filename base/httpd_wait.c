@@ -196,6 +196,7 @@ bool wait_at_gate(struct exchange *x)
         return true;
     }
     pthread_mutex_lock(&mutex);
+    x->pass.undelayed = x->route->undelayed;
     x->holds_gate = gate_enter(gate, &x->pass, clock_now_us());
     const bool go = x->holds_gate;
     if (!go) {

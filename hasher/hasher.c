@@ -105,6 +105,7 @@ void hasher_routes(struct hasher *hasher, struct httpd_route routes[HASHER_ROUTE
         .path = "/",
         .handle = handle_root,
         .gate = &hasher->gate,
+        .undelayed = true,
         .context = hasher,
     };
 }

@@ -93,6 +93,7 @@ void rng_routes(struct rng *rng, struct httpd_route routes[RNG_ROUTES])
         .path = "/",
         .handle = handle_root,
         .gate = &rng->gate,
+        .undelayed = true,
         .context = rng,
     };
     routes[1] = (struct httpd_route){

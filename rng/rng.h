@@ -3,7 +3,8 @@
  *   GET /    "RNG running on HOST\n"
  *   GET /N   N random bytes; N is decimal, in digits only, leading zeros allowed
  *
- * Both pass the same gate: with a limit of 1 and a delay, a ping waits behind the byte requests. */
+ * Both pass the same gate: with a limit of 1 and a delay, a ping waits behind the byte requests.
+ * The delay is that of the bytes: a ping that need not wait is answered at once. */
 #ifndef RNG_RNG_H
 #define RNG_RNG_H
 

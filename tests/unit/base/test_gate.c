@@ -28,7 +28,7 @@ Test(gate, without_limit_and_delay_is_open)
 Test(gate, serves_one_after_another_in_order_of_arrival)
 {
     struct gate gate;
-    struct gate_pass passes[3];
+    struct gate_pass passes[3] = {0};
 
     gate_init(&gate, 1, 100);
     for (int i = 0; i < 3; i++)
@@ -46,7 +46,7 @@ Test(gate, serves_one_after_another_in_order_of_arrival)
 Test(gate, says_how_long_until_the_next_may_go)
 {
     struct gate gate;
-    struct gate_pass pass;
+    struct gate_pass pass = {0};
     int64_t wait_us = 0;
 
     gate_init(&gate, 0, 100);
@@ -60,8 +60,8 @@ Test(gate, says_how_long_until_the_next_may_go)
 Test(gate, without_delay_lets_the_first_in_at_once_and_the_next_when_it_leaves)
 {
     struct gate gate;
-    struct gate_pass first;
-    struct gate_pass second;
+    struct gate_pass first = {0};
+    struct gate_pass second = {0};
 
     gate_init(&gate, 1, 0);
     cr_assert(gate_enter(&gate, &first, START));
@@ -74,7 +74,7 @@ Test(gate, without_delay_lets_the_first_in_at_once_and_the_next_when_it_leaves)
 Test(gate, without_limit_delays_all_at_the_same_time)
 {
     struct gate gate;
-    struct gate_pass passes[50];
+    struct gate_pass passes[50] = {0};
 
     gate_init(&gate, 0, 100);
     for (size_t i = 0; i < COUNT_OF(passes); i++)
@@ -86,8 +86,8 @@ Test(gate, without_limit_delays_all_at_the_same_time)
 Test(gate, turns_away_those_that_wait_but_not_those_in_their_delay)
 {
     struct gate gate;
-    struct gate_pass held;
-    struct gate_pass waiting[2];
+    struct gate_pass held = {0};
+    struct gate_pass waiting[2] = {0};
 
     gate_init(&gate, 1, 100);
     cr_assert_not(gate_enter(&gate, &held, START));
@@ -104,7 +104,7 @@ Test(gate, turns_away_those_that_wait_but_not_those_in_their_delay)
 Test(gate, takes_new_visitors_after_the_queue_ran_empty)
 {
     struct gate gate;
-    struct gate_pass pass;
+    struct gate_pass pass = {0};
 
     gate_init(&gate, 1, 10);
     for (int round = 0; round < 3; round++) {
@@ -113,4 +113,37 @@ Test(gate, takes_new_visitors_after_the_queue_ran_empty)
         cr_assert_eq(gate_next(&gate, now_us + 10 * MS, &ignored), &pass);
         gate_leave(&gate, now_us + 10 * MS);
     }
+}
+
+Test(gate, holds_a_visitor_without_delay_for_its_turn_only)
+{
+    struct gate gate;
+    struct gate_pass delayed[2] = {0};
+    struct gate_pass ping = {.undelayed = true};
+
+    gate_init(&gate, 1, 100);
+    cr_assert_not(gate_enter(&gate, &delayed[0], START));
+    cr_assert_not(gate_enter(&gate, &ping, START));
+    cr_assert_not(gate_enter(&gate, &delayed[1], START));
+    cr_assert_eq(gate_next(&gate, START + 100 * MS, &ignored), &delayed[0]);
+    gate_leave(&gate, START + 100 * MS);
+    cr_assert_eq(gate_next(&gate, START + 100 * MS, &ignored), &ping);
+    gate_leave(&gate, START + 100 * MS);
+    assert_nobody_may_go(&gate, START + 200 * MS - 1);
+    cr_assert_eq(gate_next(&gate, START + 200 * MS, &ignored), &delayed[1]);
+}
+
+Test(gate, lets_a_visitor_without_delay_overtake_those_that_are_held)
+{
+    struct gate gate;
+    struct gate_pass delayed[2] = {0};
+    struct gate_pass ping = {.undelayed = true};
+
+    gate_init(&gate, 2, 100);
+    cr_assert_not(gate_enter(&gate, &delayed[0], START));
+    cr_assert(gate_enter(&gate, &ping, START));
+    cr_assert_not(gate_enter(&gate, &delayed[1], START));
+    gate_leave(&gate, START + 10 * MS);
+    cr_assert_eq(gate_next(&gate, START + 100 * MS, &ignored), &delayed[0]);
+    cr_assert_eq(gate_next(&gate, START + 110 * MS, &ignored), &delayed[1]);
 }
