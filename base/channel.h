@@ -25,7 +25,7 @@
 
 /* "MEMORY,BELL,VERSION": descriptors of the memory file and of the eventfd that wakes the agent. */
 #define CHANNEL_VARIABLE "SCOOP_EXECUTOR"
-#define CHANNEL_VERSION 1
+#define CHANNEL_VERSION  1
 
 #define CHANNEL_CLOSED ((uint64_t)1 << 63)
 
@@ -46,18 +46,18 @@ struct channel_task {
     uint32_t bytes;    /* of the body: argument, or the name of a function */
     uint16_t function; /* by order of definition from 0, or one of the values below */
     uint16_t attempt;
-    uint64_t id;       /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
+    uint64_t id; /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
 };
 
-#define CHANNEL_DEFINE 0xffff        /* defines the next function; its body is the name */
-#define CHANNEL_RESUME 0xfffe        /* end of what was recalled */
+#define CHANNEL_DEFINE        0xffff /* defines the next function; its body is the name */
+#define CHANNEL_RESUME        0xfffe /* end of what was recalled */
 #define CHANNEL_FUNCTIONS_MAX 0xfff0
 
 /* Executor -> agent. */
 struct channel_outcome {
-    uint32_t bytes;  /* of the body: the result, or a struct wire_failure */
+    uint32_t bytes; /* of the body: the result, or a struct wire_failure */
     uint32_t run_us;
-    uint32_t id;     /* low half of the task's */
+    uint32_t id;      /* low half of the task's */
     uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK; or CHANNEL_READY */
     uint16_t reserved;
 };

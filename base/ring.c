@@ -44,8 +44,8 @@ static int map_data(struct ring *ring, int fd, size_t offset, size_t capacity)
     if (data == MAP_FAILED)
         return -errno;
     for (size_t half = 0; half < 2; half++) {
-        if (mmap(data + half * capacity, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-                 (off_t)offset) == MAP_FAILED) {
+        if (mmap(data + half * capacity, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                 fd, (off_t)offset) == MAP_FAILED) {
             const int error = errno;
 
             munmap(data, 2 * capacity);

@@ -25,8 +25,8 @@
 
 /* The control page of a ring, in shared memory. */
 struct ring_shared {
-    alignas(RING_LINE) _Atomic uint64_t written; /* by the writer: bytes ever written */
-    alignas(RING_LINE) _Atomic uint64_t read;    /* by the reader: bytes ever read */
+    alignas(RING_LINE) _Atomic uint64_t written;  /* by the writer: bytes ever written */
+    alignas(RING_LINE) _Atomic uint64_t read;     /* by the reader: bytes ever read */
     alignas(RING_LINE) atomic_uint reader_parked; /* 1: ring the reader after writing */
     alignas(RING_LINE) atomic_uint writer_parked; /* 1: ring the writer after reading */
 };

@@ -9,13 +9,15 @@
 
 /* Everything is borrowed while agent_run() lasts. */
 struct agent_config {
-    const char *endpoint;   /* of the broker's worker socket: "tcp://broker:5556", "ipc:///run/x/workers" */
+    const char
+        *endpoint; /* of the broker's worker socket: "tcp://broker:5556", "ipc:///run/x/workers" */
     const char *server_key; /* CURVE, Z85 text of 40 characters each: the broker's public key, */
-    const char *public_key; /* and this agent's own pair; all NULL for ipc://, none NULL for tcp:// */
+    const char
+        *public_key; /* and this agent's own pair; all NULL for ipc://, none NULL for tcp:// */
     const char *secret_key;
-    uint32_t slots;         /* executors that run at the same time: 1 ... WIRE_SLOTS_MAX */
-    const char *programs;   /* folders to look for programs in, separated by ':' */
-    uint32_t grace_ms;      /* how long running tasks may take after SIGTERM */
+    uint32_t slots;       /* executors that run at the same time: 1 ... WIRE_SLOTS_MAX */
+    const char *programs; /* folders to look for programs in, separated by ':' */
+    uint32_t grace_ms;    /* how long running tasks may take after SIGTERM */
 };
 
 /* Be the agent until it is told to leave: SIGTERM or SIGINT drain (a second one ends at once). Takes over SIGTERM,

@@ -64,7 +64,8 @@ static uint32_t legacy_limit(const char *folder)
 }
 
 /* The smallest limit of `group` and its parents below `mount`. */
-static uint32_t smallest_limit(const char *mount, const char *group, uint32_t (*limit)(const char *))
+static uint32_t
+smallest_limit(const char *mount, const char *group, uint32_t (*limit)(const char *))
 {
     char folder[PATH_MAX];
     const size_t mount_length = strlen(mount);

@@ -1,0 +1,154 @@
+"""A broker for one agent, of the layouts in docs/PROTOCOL.md, in the hands of a test."""
+
+import struct
+import time
+from collections import namedtuple
+
+import zmq
+
+VERSION = 1
+(HELLO, WELCOME, REFUSED, GONE, ACK, PING, BYE, FUNCTION, SUBMIT, RESULTS, TASKS, OUTCOMES, REVOKE,
+ DRAIN) = range(1, 15)
+OK, FAILED, CRASHED, LOST, TIMEOUT, CANCELLED, REFUSED_TASK = range(7)
+VARIABLE = 0xFFFFFFFF
+BUILTIN = bytes(32)
+
+Outcome = namedtuple("Outcome", "id attempt kind run_us bytes")
+Failure = namedtuple("Failure", "code host text")
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+def read_text(data, at):
+    (size,) = struct.unpack_from(">H", data, at)
+    return data[at + 2 : at + 2 + size].decode(), at + 2 + size
+
+
+def failure(outcome):
+    (code,) = struct.unpack_from(">I", outcome.bytes)
+    host, at = read_text(outcome.bytes, 4)
+    words, at = read_text(outcome.bytes, at)
+    assert at == len(outcome.bytes)
+    return Failure(code, host, words)
+
+
+class FakeBroker:
+    def __init__(self, endpoint, lease_ms=3000):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.ROUTER)
+        self.socket.bind(endpoint)
+        self.lease_ms = lease_ms
+        self.route = None
+        self.link = 0
+        self.sent = 0
+        self.received = 0
+        self.slots = None
+        self.hello_count = 0
+        self.seen = []       # types of sequenced frames
+        self.outcomes = {}   # by id
+        self.order = []      # ids in the order of their outcomes
+        self.frames = 0      # OUTCOMES frames
+        self.answer_pings = True
+        self.functions = 0
+
+    def close(self):
+        self.socket.close(0)
+        self.context.term()
+
+    # ---- sending ----
+
+    def _frame(self, kind, count, body, sequenced):
+        if sequenced:
+            self.sent += 1
+        head = struct.pack(">BBHIQQQ", VERSION, kind, 0, count, self.link,
+                           self.sent if sequenced else 0, self.received)
+        self.socket.send_multipart([self.route, head + body])
+
+    def function(self, name, argument_bytes, result_bytes, program="", sha256=BUILTIN):
+        number = self.functions
+        self.functions += 1
+        body = struct.pack(">III", number, argument_bytes, result_bytes) + sha256
+        self._frame(FUNCTION, 1, body + text(program) + text(name), True)
+        return number
+
+    def tasks(self, tasks):
+        """[(id, function, argument, limit_ms, attempt)], the last two may be missing."""
+        body = b""
+        for task in tasks:
+            number, function, argument, limit_ms, attempt = (*task, 0, 1)[:5] if len(task) < 5 else task
+            body += struct.pack(">QIIHHI", number, function, limit_ms, attempt, 0, len(argument))
+            body += argument
+        self._frame(TASKS, len(tasks), body, True)
+
+    def revoke(self, ids):
+        self._frame(REVOKE, len(ids), b"".join(struct.pack(">Q", i) for i in ids), True)
+
+    def gone(self):
+        self._frame(GONE, 0, b"", False)
+
+    # ---- receiving ----
+
+    def pump(self, seconds=0.01):
+        if not self.socket.poll(int(seconds * 1000)):
+            return False
+        route, data = self.socket.recv_multipart()
+        version, kind, _, count, link, seq, _ = struct.unpack_from(">BBHIQQQ", data)
+        assert version == VERSION
+        body = data[32:]
+        if kind == HELLO:
+            self._welcome(route, link, body)
+        elif link == self.link:
+            self._take(route, kind, count, seq, body)
+        return True
+
+    def _welcome(self, route, link, body):
+        role, _, _, self.slots = struct.unpack_from(">BIQI", body)
+        assert role == 2
+        self.route, self.link = route, link
+        self.sent = self.received = self.functions = 0
+        self.hello_count += 1
+        self._frame(WELCOME, 1, struct.pack(">QIIIQ", 7, self.lease_ms, 1000, 1000, 1 << 20) + text("0"),
+                    False)
+
+    def _take(self, route, kind, count, seq, body):
+        self.route = route
+        if seq:
+            assert seq == self.received + 1, f"seq {seq} after {self.received}"
+            self.received = seq
+            self.seen.append(kind)
+        if kind == PING and self.answer_pings:
+            _, clock = struct.unpack(">QQ", body)
+            self._frame(PING, 1, struct.pack(">QQ", self.sent, clock), False)
+        if kind == BYE:
+            self._frame(ACK, 0, b"", False)
+        if kind == OUTCOMES:
+            self.frames += 1
+            self._take_outcomes(count, body)
+
+    def _take_outcomes(self, count, body):
+        at = 0
+        for _ in range(count):
+            number, attempt, kind, _, run_us, size = struct.unpack_from(">QHBBII", body, at)
+            at += 20
+            assert number not in self.outcomes, f"two outcomes of task {number}"
+            self.outcomes[number] = Outcome(number, attempt, kind, run_us, body[at : at + size])
+            self.order.append(number)
+            at += size
+        assert at == len(body)
+
+    def pump_until(self, condition, seconds=10, what="the condition"):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"{what} did not come true within {seconds} s"
+            self.pump()
+
+    def wait_for_agent(self):
+        self.pump_until(lambda: self.link, what="a HELLO")
+
+    def wait_for(self, ids, seconds=10):
+        """The outcomes of these tasks, in this order."""
+        self.pump_until(lambda: all(i in self.outcomes for i in ids), seconds, "all outcomes")
+        return [self.outcomes[i] for i in ids]

@@ -1,0 +1,124 @@
+/* The agent's view of one executor: a child process that runs tasks of one program, and the shared memory in which
+ * they pass. Start, feed, collect, recall, kill. Source: base/channel.h.
+ *
+ * Nothing that is read from the shared memory is trusted: the functions that run there can write anywhere in it.
+ * What cannot be is -EPROTO, and the caller kills that executor. One thread. */
+#ifndef WORKER_EXECUTOR_H
+#define WORKER_EXECUTOR_H
+
+#include "base/channel.h"
+#include "base/err.h"
+#include "output.h"
+#include "program.h"
+#include "report.h"
+#include "task.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* From exec to the first record. */
+#define EXECUTOR_START_MS 10000
+
+/* Work that an executor is fed ahead, so that it never waits for the agent. */
+#define EXECUTOR_AHEAD_NS    2000000
+#define EXECUTOR_AHEAD_TASKS 4096
+
+/* A task that runs longer than this with others behind it was not as short as its kind: the others are recalled. */
+#define EXECUTOR_STUCK_MS 6
+
+/* Why it was killed by us. */
+enum executor_blame {
+    EXECUTOR_ALIVE,
+    EXECUTOR_OVERTIME,  /* its first task ran into its limit */
+    EXECUTOR_REVOKED,   /* its first task is not wanted any more */
+    EXECUTOR_NONSENSE,  /* it wrote what cannot be */
+    EXECUTOR_SILENT,    /* no first record within EXECUTOR_START_MS */
+    EXECUTOR_DISMISSED, /* not needed any more */
+};
+
+/* What an epoll event belongs to. */
+enum executor_end {
+    EXECUTOR_BELL,
+    EXECUTOR_STDOUT,
+    EXECUTOR_STDERR,
+};
+
+struct executor_watch {
+    struct executor *executor;
+    enum executor_end end;
+};
+
+struct executor {
+    struct program *program; /* borrowed */
+    struct executor *prev;   /* in its program's list of idle or busy ones */
+    struct executor *next;
+    struct executor *pool_prev; /* in the list of all */
+    struct executor *pool_next;
+    bool busy;      /* which of the two lists of its program */
+    pid_t pid;      /* also of its process group and session */
+    bool ready;     /* its first record came */
+    bool stuck;     /* fed nothing until the next outcome */
+    bool recalling; /* CHANNEL_RESUME is on its way */
+    enum executor_blame blame;
+    uint64_t blame_id; /* of the task that it was killed for */
+    struct channel channel;
+    int bell; /* eventfd */
+    struct executor_watch watches[3];
+    struct output out;
+    struct output err;
+    struct task_queue flying; /* fed and not answered, oldest first; the oldest may be running */
+    uint64_t answered;        /* tasks ever */
+    uint64_t cost_ns;         /* expected, of `flying` */
+    uint16_t
+        *numbers; /* by index of the function: the number it was defined under, + 1; 0: not yet */
+    uint32_t number_count; /* room of `numbers` */
+    uint16_t defined;
+    int64_t since_ms;    /* its oldest task can have been running since then; idle: since when */
+    bool unpublished;    /* something was put and not shown yet */
+    const uint8_t *rest; /* of the newest task's argument: what the ring had no room for */
+    size_t rest_bytes;   /* with its padding */
+    size_t rest_padding;
+    struct blob *large; /* an outcome that does not fit the ring, as far as it came; NULL: none */
+    struct channel_outcome large_head;
+};
+
+/* Start a process for `program` (found before: program_look). Its pipes and bell are added to `epoll_fd` with a
+ * struct executor_watch as data. *out is owned by the caller. Negative errno of what failed; a program that cannot be
+ * executed is not an error here: the process says why on stderr and exits with 126. */
+NODISCARD int
+executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct executor **out);
+
+/* Free it after the process has been reaped; its tasks have been taken out. NULL is accepted. */
+void executor_free(struct executor *executor);
+
+/* Can it be given this task now? An idle one always can; else only a task that is short, as far as is known, and
+ * while the tasks before it are worth less than EXECUTOR_AHEAD_NS. */
+bool executor_takes(struct executor *executor, const struct task *task);
+
+/* Feed it a task that it takes; takes the task over. It sees it after executor_publish(). -EPROTO or -ENOMEM: kill
+ * it; the caller still owns the task. */
+NODISCARD int executor_feed(struct executor *executor, const struct task *task, int64_t now_ms);
+
+/* Show it what was fed, wake it if it sleeps. */
+void executor_publish(struct executor *executor);
+
+/* Report all that it answered, and go on with what the ring had no room for. -EPROTO: kill it. */
+NODISCARD int executor_collect(struct executor *executor, struct report *report, int64_t now_ms);
+
+/* Take back all fed tasks that it has not begun, to the front of `queue` in their order. Does nothing while an
+ * earlier recall is on its way, or a task is not wholly put. -EPROTO, -ENOMEM: kill it. */
+NODISCARD int executor_recall(struct executor *executor, struct task_queue *queue);
+
+/* Say that the agent is going to sleep and wants to be rung. False: there is something to collect. */
+bool executor_park(struct executor *executor);
+void executor_unpark(struct executor *executor);
+
+/* SIGKILL for its whole session. Its end is seen by waitpid(). The first reason counts. */
+void executor_kill(struct executor *executor, enum executor_blame blame);
+
+/* Has it begun its oldest task? For an executor that is dead, after a last collect. One that never answered anything
+ * is taken to have: its program cannot be run at all. */
+bool executor_had_begun(const struct executor *executor);
+
+#endif

@@ -1,0 +1,623 @@
+/* Invariants: an executor stands in its program's `busy` list while it has tasks, else in `idle`; `busy` counts the
+ * former; a task is in `waiting`, in one executor's `flying`, or reported. */
+#include "pool.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "strays.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utlist.h>
+
+/* Processes kept per slot, busy and idle ones together, and at least so many. */
+#define EXECUTORS_PER_SLOT 2
+#define EXECUTORS_MIN      4
+
+/* After fork or memory failed. */
+#define START_PAUSE_MS 1000
+
+/* A program that was refused is looked for again after this: it may have been installed since. */
+#define LOOK_AGAIN_MS 1000
+
+/* Tasks put between two looks of the executors. */
+#define PUBLISH_EVERY 32
+
+/* ---- programs ---- */
+
+static struct program *find_program(const struct pool *pool, const struct wire_function *wire)
+{
+    struct program *p = pool->programs;
+
+    while (p != NULL && (memcmp(p->sha256, wire->sha256, sizeof(p->sha256)) != 0 ||
+                         strlen(p->name) != wire->program.size ||
+                         memcmp(p->name, wire->program.data, wire->program.size) != 0))
+        p = p->next;
+    return p;
+}
+
+struct function *pool_function(struct pool *pool, const struct wire_function *wire)
+{
+    struct program *program = find_program(pool, wire);
+
+    if (program == NULL) {
+        program = program_new(wire->program, wire->sha256);
+        if (program == NULL)
+            return NULL;
+        LL_PREPEND(pool->programs, program);
+    }
+    return program_function(program, wire);
+}
+
+/* Can it run here? Looks for the file when that is not known, or was not so a while ago. */
+static bool is_runnable(const struct pool *pool, struct program *program, int64_t now_ms)
+{
+    if (program->path[0] != '\0' && program->refusal[0] == '\0')
+        return true;
+    if (program->refusal[0] != '\0' && now_ms - program->looked_ms < LOOK_AGAIN_MS)
+        return false;
+    if (program_look(program, pool->folders, pool->host, now_ms) == 0)
+        return true;
+    log_warn("program_refused", "reason=\"%s\"", program->refusal);
+    return false;
+}
+
+static void refuse_task(struct pool *pool, struct task *task)
+{
+    report_failure(pool->report, task, WIRE_REFUSED_TASK, 0, task->function->program->refusal);
+    blob_unref(task->frame);
+}
+
+int pool_add(struct pool *pool, const struct task *task, int64_t now_ms)
+{
+    struct task added = *task;
+
+    if (is_runnable(pool, task->function->program, now_ms))
+        return task_queue_push_back(&pool->waiting, task);
+    refuse_task(pool, &added);
+    return 0;
+}
+
+/* ---- executors ---- */
+
+static void set_busy(struct pool *pool, struct executor *e)
+{
+    DL_DELETE(e->program->idle, e);
+    DL_APPEND(e->program->busy, e);
+    e->busy = true;
+    pool->busy++;
+}
+
+static void set_idle(struct pool *pool, struct executor *e)
+{
+    DL_DELETE(e->program->busy, e);
+    DL_PREPEND(e->program->idle, e);
+    e->busy = false;
+    pool->busy--;
+}
+
+/* Make room for a new process: the executor that has been idle longest goes. */
+static void dismiss_one(struct pool *pool)
+{
+    struct executor *oldest = NULL;
+    struct executor *e = NULL;
+
+    DL_FOREACH2(pool->all, e, pool_next)
+    {
+        if (!e->busy && e->blame == EXECUTOR_ALIVE &&
+            (oldest == NULL || e->since_ms < oldest->since_ms))
+            oldest = e;
+    }
+    if (oldest != NULL)
+        executor_kill(oldest, EXECUTOR_DISMISSED);
+}
+
+static uint32_t executors_max(const struct pool *pool)
+{
+    const uint32_t some = pool->slots * EXECUTORS_PER_SLOT;
+
+    return some > EXECUTORS_MIN ? some : EXECUTORS_MIN;
+}
+
+/* A new idle executor; NULL: not now, logged. */
+static struct executor *start_one(struct pool *pool, struct program *program, int64_t now_ms)
+{
+    struct executor *e = NULL;
+
+    if (now_ms < pool->start_ms)
+        return NULL;
+    if (pool->executors >= executors_max(pool))
+        dismiss_one(pool);
+    const int result = executor_start(program, pool->epoll_fd, now_ms, &e);
+    if (result != 0) {
+        pool->start_ms = now_ms + START_PAUSE_MS;
+        log_error("executor_not_started", "program=%s error=\"%s\" retry_ms=%d", program->path,
+                  strerror(-result), START_PAUSE_MS);
+        return NULL;
+    }
+    pool->executors++;
+    DL_APPEND2(pool->all, e, pool_prev, pool_next);
+    DL_PREPEND(program->idle, e);
+    log_debug("executor_started", "program=%s pid=%d", program->path, (int)e->pid);
+    return e;
+}
+
+static struct executor *idle_one(const struct program *program)
+{
+    struct executor *e = program->idle;
+
+    while (e != NULL && e->blame != EXECUTOR_ALIVE)
+        e = e->next;
+    return e;
+}
+
+/* A busy one that takes this task, too. They take turns: the one found goes to the end. */
+static struct executor *busy_one(struct program *program, const struct task *task)
+{
+    for (struct executor *e = program->busy; e != NULL; e = e->next) {
+        if (executor_takes(e, task)) {
+            DL_DELETE(program->busy, e);
+            DL_APPEND(program->busy, e);
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static struct executor *pick(struct pool *pool, const struct task *task, int64_t now_ms)
+{
+    struct program *const program = task->function->program;
+    struct executor *e = NULL;
+
+    if (pool->busy < pool->slots) {
+        e = idle_one(program);
+        if (e == NULL && program_look(program, pool->folders, pool->host, now_ms) == 0)
+            e = start_one(pool, program, now_ms);
+    }
+    return e != NULL ? e : busy_one(program, task);
+}
+
+static void publish_all(struct pool *pool)
+{
+    struct executor *e = NULL;
+
+    DL_FOREACH2(pool->all, e, pool_next)
+    executor_publish(e);
+}
+
+/* Give the first waiting task to someone. False: nobody can take it now. */
+static bool feed_one(struct pool *pool, int64_t now_ms)
+{
+    const struct task *const task = task_queue_at(&pool->waiting, 0);
+    struct program *const program = task->function->program;
+    struct executor *const e = pick(pool, task, now_ms);
+
+    if (program->refusal[0] != '\0') { /* it was there, and is not any more */
+        struct task refused = task_queue_pop_front(&pool->waiting);
+
+        refuse_task(pool, &refused);
+        return true;
+    }
+    if (e == NULL)
+        return false;
+    if (!e->busy)
+        set_busy(pool, e);
+    if (executor_feed(e, task, now_ms) == 0)
+        (void)task_queue_pop_front(&pool->waiting);
+    else
+        executor_kill(e, EXECUTOR_NONSENSE);
+    return true;
+}
+
+void pool_feed(struct pool *pool, int64_t now_ms)
+{
+    unsigned fed = 0;
+
+    if (pool->paused)
+        return;
+    while (pool->waiting.count != 0 && feed_one(pool, now_ms)) {
+        if (++fed % PUBLISH_EVERY == 0)
+            publish_all(pool);
+    }
+    if (fed != 0)
+        publish_all(pool);
+}
+
+static void collect_from(struct pool *pool, struct executor *e, int64_t now_ms)
+{
+    const int result = executor_collect(e, pool->report, now_ms);
+
+    if (result != 0) {
+        log_warn("executor_wrote_nonsense", "program=%s pid=%d error=\"%s\"", e->program->path,
+                 (int)e->pid, strerror(-result));
+        executor_kill(e, EXECUTOR_NONSENSE);
+    } else if (e->flying.count == 0 && e->blame == EXECUTOR_ALIVE) {
+        set_idle(pool, e);
+    }
+}
+
+void pool_collect(struct pool *pool, int64_t now_ms)
+{
+    for (struct program *p = pool->programs; p != NULL; p = p->next) {
+        struct executor *e = NULL;
+        struct executor *next = NULL;
+
+        DL_FOREACH_SAFE (p->busy, e, next) {
+            if (e->blame == EXECUTOR_ALIVE)
+                collect_from(pool, e, now_ms);
+        }
+    }
+}
+
+bool pool_park(struct pool *pool)
+{
+    bool idle = true;
+
+    for (struct program *p = pool->programs; p != NULL; p = p->next) {
+        for (struct executor *e = p->busy; e != NULL && idle; e = e->next)
+            idle = e->blame != EXECUTOR_ALIVE || executor_park(e);
+    }
+    return idle;
+}
+
+void pool_unpark(struct pool *pool)
+{
+    for (struct program *p = pool->programs; p != NULL; p = p->next) {
+        for (struct executor *e = p->busy; e != NULL; e = e->next)
+            executor_unpark(e);
+    }
+}
+
+void pool_event(const struct executor_watch *watch, int64_t now_ms)
+{
+    struct executor *const e = watch->executor;
+    uint64_t times = 0;
+    ssize_t got = 0;
+
+    switch (watch->end) {
+    case EXECUTOR_BELL: /* what it rang for is collected in this turn anyway */
+        got = read(e->bell, &times, sizeof(times));
+        (void)got;
+        return;
+    case EXECUTOR_STDOUT: (void)output_read(&e->out, now_ms); return;
+    case EXECUTOR_STDERR: (void)output_read(&e->err, now_ms); return;
+    }
+}
+
+/* ---- limits ---- */
+
+/* When this executor's time is up; INT64_MAX: never. */
+static int64_t deadline_of(const struct executor *e)
+{
+    if (e->blame != EXECUTOR_ALIVE)
+        return INT64_MAX;
+    if (!e->ready)
+        return e->since_ms + EXECUTOR_START_MS;
+    if (e->flying.count == 0)
+        return INT64_MAX;
+    const struct task *const task = task_queue_at(&e->flying, 0);
+    if (task->revoked)
+        return e->since_ms;
+    return task->limit_ms != 0 ? e->since_ms + task->limit_ms : INT64_MAX;
+}
+
+static void enforce(struct executor *e)
+{
+    if (!e->ready)
+        executor_kill(e, EXECUTOR_SILENT);
+    else if (task_queue_at(&e->flying, 0)->revoked)
+        executor_kill(e, EXECUTOR_REVOKED);
+    else
+        executor_kill(e, EXECUTOR_OVERTIME);
+}
+
+/* A long task with short ones behind it: others may run those. */
+static int64_t recall_if_stuck(struct pool *pool, struct executor *e, int64_t now_ms)
+{
+    if (e->flying.count < 2 || e->blame != EXECUTOR_ALIVE || !e->ready)
+        return INT64_MAX;
+    if (now_ms < e->since_ms + EXECUTOR_STUCK_MS)
+        return e->since_ms + EXECUTOR_STUCK_MS;
+    e->stuck = true;
+    if (executor_recall(e, &pool->waiting) != 0)
+        executor_kill(e, EXECUTOR_NONSENSE);
+    return e->flying.count < 2 ? INT64_MAX : now_ms + EXECUTOR_STUCK_MS;
+}
+
+static int64_t check_one(struct pool *pool, struct executor *e, int64_t now_ms)
+{
+    const int64_t deadline = deadline_of(e);
+
+    if (now_ms >= deadline) {
+        enforce(e);
+        return INT64_MAX;
+    }
+    const int64_t stuck = recall_if_stuck(pool, e, now_ms);
+    return stuck < deadline ? stuck : deadline;
+}
+
+int64_t pool_check(struct pool *pool, int64_t now_ms)
+{
+    int64_t next_ms = INT64_MAX;
+    struct executor *e = NULL;
+
+    if (pool->waiting.count != 0 && pool->start_ms > now_ms)
+        next_ms = pool->start_ms;
+    DL_FOREACH2(pool->all, e, pool_next)
+    {
+        const int64_t at_ms = check_one(pool, e, now_ms);
+
+        next_ms = at_ms < next_ms ? at_ms : next_ms;
+    }
+    return next_ms;
+}
+
+/* ---- revoking ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t left = *(const uint64_t *)a;
+    const uint64_t right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static bool is_listed(const struct task *task, const uint64_t *ids, size_t count)
+{
+    return bsearch(&task->id, ids, count, sizeof(*ids), compare_ids) != NULL;
+}
+
+static void cancel_waiting(struct pool *pool, const uint64_t *ids, size_t count)
+{
+    for (uint32_t left = pool->waiting.count; left != 0; left--) {
+        struct task task = task_queue_pop_front(&pool->waiting);
+
+        if (is_listed(&task, ids, count)) {
+            report_failure(pool->report, &task, WIRE_CANCELLED, 0, "revoked before it ran");
+            blob_unref(task.frame);
+        } else if (task_queue_push_back(&pool->waiting, &task) != 0) {
+            pool->report->out_of_memory = true; /* cannot be: it has just left the place it takes */
+        }
+    }
+}
+
+void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t now_ms)
+{
+    struct executor *e = NULL;
+
+    pool_collect(pool, now_ms);
+    DL_FOREACH2(pool->all, e, pool_next)
+    {
+        bool any = false;
+
+        for (uint32_t i = 0; i < e->flying.count; i++) {
+            struct task *const task = task_queue_at(&e->flying, i);
+
+            task->revoked = task->revoked || is_listed(task, ids, count);
+            any = any || task->revoked;
+        }
+        if (any && executor_recall(e, &pool->waiting) != 0)
+            executor_kill(e, EXECUTOR_NONSENSE);
+    }
+    cancel_waiting(pool, ids, count); /* one that runs is killed by the next check */
+}
+
+/* ---- ends ---- */
+
+/* "signal 11 (Segmentation fault)" or "exit status 3", and the exit code that stands for it. */
+static uint32_t describe_status(int status, char *text, size_t size)
+{
+    if (WIFSIGNALED(status)) {
+        const char *const what = sigdescr_np(WTERMSIG(status));
+
+        snprintf(text, size, "signal %d (%s)", WTERMSIG(status), what != NULL ? what : "unknown");
+        return 128U + (uint32_t)WTERMSIG(status);
+    }
+    snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+    return (uint32_t)WEXITSTATUS(status);
+}
+
+/* What happened, in words, with the end of stderr. Returns the code. */
+static uint32_t describe_crash(const struct executor *e, int status, char *text, size_t size)
+{
+    char tail[OUTPUT_TAIL_BYTES + 512];
+    char what[128];
+    uint32_t code = describe_status(status, what, sizeof(what));
+
+    if (e->blame == EXECUTOR_NONSENSE)
+        snprintf(what, sizeof(what), "it overwrote the memory that it shares with the agent");
+    if (e->blame == EXECUTOR_SILENT)
+        snprintf(what, sizeof(what), "the program did not call scoop_init() within %d s",
+                 EXECUTOR_START_MS / 1000);
+    output_tail(&e->err, tail, sizeof(tail));
+    snprintf(text, size, tail[0] != '\0' ? "%s; stderr: %s" : "%s", what, tail);
+    return code;
+}
+
+static void
+report_crash(struct pool *pool, const struct executor *e, const struct task *task, int status)
+{
+    char text[WIRE_TEXT_MAX];
+    const uint32_t code = describe_crash(e, status, text, sizeof(text));
+
+    log_warn("task_crashed", "task=%llx attempt=%u function=%s program=%s pid=%d code=%u",
+             (unsigned long long)task->id, task->attempt, task->function->name, e->program->path,
+             (int)e->pid, code);
+    report_failure(pool->report, task, WIRE_CRASHED, code, text);
+}
+
+static void report_overtime(struct pool *pool, const struct task *task)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "it ran longer than its limit of %u ms", task->limit_ms);
+    report_failure(pool->report, task, WIRE_TIMEOUT, task->limit_ms, text);
+}
+
+/* The outcome of the oldest task of an executor that ended. False: it had none, or had no part in the end. */
+static bool
+report_end(struct pool *pool, const struct executor *e, const struct task *task, int status)
+{
+    switch (e->blame) {
+    case EXECUTOR_OVERTIME:
+        if (e->blame_id != task->id)
+            return false; /* it was through in the last moment, and this is its neighbour */
+        report_overtime(pool, task);
+        return true;
+    case EXECUTOR_REVOKED:
+        if (e->blame_id != task->id)
+            return false;
+        report_failure(pool->report, task, WIRE_CANCELLED, 0, "revoked while it ran");
+        return true;
+    case EXECUTOR_DISMISSED: return false;
+    case EXECUTOR_ALIVE:
+        if (!executor_had_begun(e))
+            return false;
+        break;
+    case EXECUTOR_NONSENSE:
+    case EXECUTOR_SILENT: break;
+    }
+    report_crash(pool, e, task, status);
+    return true;
+}
+
+/* Settle its tasks: the oldest one as it deserves, those behind it run elsewhere. */
+static void settle_tasks(struct pool *pool, struct executor *e, int status)
+{
+    if (e->flying.count != 0 && report_end(pool, e, task_queue_at(&e->flying, 0), status))
+        blob_unref(task_queue_pop_front(&e->flying).frame);
+    while (e->flying.count != 0) {
+        struct task task = task_queue_pop_back(&e->flying);
+
+        if (task.revoked) {
+            report_failure(pool->report, &task, WIRE_CANCELLED, 0, "revoked before it ran");
+            blob_unref(task.frame);
+        } else if (task_queue_push_front(&pool->waiting, &task) != 0) {
+            pool->report->out_of_memory = true;
+            blob_unref(task.frame);
+        }
+    }
+}
+
+static void remove_executor(struct pool *pool, struct executor *e)
+{
+    if (e->busy)
+        set_idle(pool, e);
+    DL_DELETE(e->program->idle, e);
+    DL_DELETE2(pool->all, e, pool_prev, pool_next);
+    pool->executors--;
+    executor_free(e);
+}
+
+static void bury(struct pool *pool, struct executor *e, int status, int64_t now_ms)
+{
+    char text[128];
+
+    /* What it answered before its end counts; nonsense at the end is no news. */
+    if (e->blame != EXECUTOR_NONSENSE && executor_collect(e, pool->report, now_ms) != 0)
+        e->blame = EXECUTOR_NONSENSE;
+    output_finish(&e->out, now_ms);
+    output_finish(&e->err, now_ms);
+    (void)describe_status(status, text, sizeof(text));
+    log_event(e->blame == EXECUTOR_DISMISSED ? LOG_DEBUG : LOG_INFO, "executor_ended",
+              "program=%s pid=%d status=\"%s\" tasks=%llu", e->program->path, (int)e->pid, text,
+              (unsigned long long)e->answered);
+    settle_tasks(pool, e, status);
+    remove_executor(pool, e);
+}
+
+static struct executor *find_by_pid(const struct pool *pool, pid_t pid)
+{
+    struct executor *e = NULL;
+
+    DL_FOREACH2(pool->all, e, pool_next)
+    {
+        if (e->pid == pid)
+            return e;
+    }
+    return NULL;
+}
+
+static bool is_executor(const void *pool, pid_t pid)
+{
+    return find_by_pid(pool, pid) != NULL;
+}
+
+void pool_reap(struct pool *pool, int64_t now_ms)
+{
+    for (;;) {
+        siginfo_t ended = {0};
+        int status = 0;
+
+        /* Looked at before it is reaped: until then its number names its group and nobody else's. */
+        if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
+            return;
+        struct executor *const e = find_by_pid(pool, ended.si_pid);
+        if (e != NULL)
+            kill(-e->pid, SIGKILL);
+        (void)waitpid(ended.si_pid, &status, 0);
+        if (e != NULL)
+            bury(pool, e, status, now_ms);
+        strays_kill(is_executor, pool);
+    }
+}
+
+bool pool_is_empty(const struct pool *pool)
+{
+    return pool->waiting.count == 0 && pool->busy == 0;
+}
+
+/* ---- reset ---- */
+
+static void kill_all(struct pool *pool)
+{
+    struct executor *e = NULL;
+
+    DL_FOREACH2(pool->all, e, pool_next)
+    {
+        while (e->flying.count != 0)
+            blob_unref(task_queue_pop_back(&e->flying).frame);
+        executor_kill(e, EXECUTOR_DISMISSED);
+    }
+}
+
+/* SIGKILL takes effect in microseconds, unless the kernel holds a process in a device. */
+static void wait_for_ends(const struct pool *pool)
+{
+    const int64_t end_ms = clock_now_ms() + 1000;
+    struct executor *e = NULL;
+
+    DL_FOREACH2(pool->all, e, pool_next)
+    {
+        while (waitpid(e->pid, NULL, WNOHANG) == 0 && clock_now_ms() < end_ms)
+            clock_sleep_ms(1);
+        output_finish(&e->out, clock_now_ms());
+        output_finish(&e->err, clock_now_ms());
+    }
+    strays_kill(is_executor, pool);
+}
+
+void pool_reset(struct pool *pool)
+{
+    struct executor *e = NULL;
+    struct executor *next_executor = NULL;
+
+    task_queue_fini(&pool->waiting);
+    kill_all(pool);
+    wait_for_ends(pool);
+    DL_FOREACH_SAFE2(pool->all, e, next_executor, pool_next)
+    executor_free(e);
+    while (pool->programs != NULL) {
+        struct program *const program = pool->programs;
+
+        pool->programs = program->next;
+        program_free(program);
+    }
+    pool->all = NULL;
+    pool->executors = 0;
+    pool->busy = 0;
+    pool->start_ms = 0;
+}

@@ -1,0 +1,70 @@
+/* All executors of a host and the tasks that wait for them: who gets which task, and what becomes of the tasks of
+ * one that ends. Pure of the network: tasks come in by pool_add(), outcomes go out through a struct report.
+ *
+ * At most `slots` executors have tasks at the same time. Others stay alive for the next tasks of their program, up
+ * to a cap; the one that was idle longest goes first. One thread. */
+#ifndef WORKER_POOL_H
+#define WORKER_POOL_H
+
+#include "base/err.h"
+#include "executor.h"
+#include "program.h"
+#include "report.h"
+#include "task.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pool {
+    uint32_t slots;
+    const char *folders;   /* program path; borrowed */
+    const char *host;      /* borrowed */
+    int epoll_fd;          /* borrowed; executors add their descriptors */
+    struct report *report; /* borrowed */
+    struct task_queue waiting;
+    struct program *programs; /* owned; list */
+    struct executor *all;     /* owned; utlist DL by pool_prev, pool_next */
+    uint32_t executors;
+    uint32_t busy;    /* executors with tasks, those that are being killed included */
+    int64_t start_ms; /* after a failed start: no new one before this */
+    bool paused;      /* pool_feed() does nothing: the agent is about to leave */
+};
+
+/* The program of a FUNCTION record, made if new, and its function. NULL: out of memory, or the name cannot be one
+ * (logged by the caller). Borrowed until pool_reset(). */
+NODISCARD struct function *pool_function(struct pool *pool, const struct wire_function *wire);
+
+/* Hold a task; takes it over. A program that cannot run here is answered at once. -ENOMEM. */
+NODISCARD int pool_add(struct pool *pool, const struct task *task, int64_t now_ms);
+
+/* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any gets a second. */
+void pool_feed(struct pool *pool, int64_t now_ms);
+
+/* Collect outcomes of all busy executors. */
+void pool_collect(struct pool *pool, int64_t now_ms);
+
+/* Enforce limits, take tasks back from executors that are stuck in a long one. Looks at every executor: call it once
+ * a millisecond and before sleeping. Returns when to look again (INT64_MAX: when something comes). */
+int64_t pool_check(struct pool *pool, int64_t now_ms);
+
+/* Ask all busy executors to ring. False: one has something to collect already. */
+bool pool_park(struct pool *pool);
+void pool_unpark(struct pool *pool);
+
+/* What an epoll event of an executor's descriptor brings. */
+void pool_event(const struct executor_watch *watch, int64_t now_ms);
+
+/* After SIGCHLD: take note of all children that ended, and kill what they left behind. */
+void pool_reap(struct pool *pool, int64_t now_ms);
+
+/* Drop these tasks (sorted ascending): CANCELLED at once, or when their executor has been killed. */
+void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t now_ms);
+
+/* No task waits or runs. */
+bool pool_is_empty(const struct pool *pool);
+
+/* Drop all tasks without an outcome, kill and reap all executors, forget programs and functions. Waits for their
+ * ends, a second at most. */
+void pool_reset(struct pool *pool);
+
+#endif

@@ -1,0 +1,40 @@
+/* OUTCOMES on their way to the broker: what gathers in one turn of the loop goes in one frame.
+ * Source: docs/PROTOCOL.md section 4. One thread. */
+#ifndef WORKER_REPORT_H
+#define WORKER_REPORT_H
+
+#include "base/dialler.h"
+#include "base/err.h"
+#include "base/wire.h"
+#include "task.h"
+
+struct report {
+    struct dialler *dialler;           /* borrowed */
+    const char *host;                  /* of this machine, in failures; borrowed */
+    struct blob *frame;                /* being filled; NULL: empty */
+    uint64_t total;                    /* outcomes ever reported */
+    uint64_t counts[WIRE_OUTCOME_END]; /* the same by kind */
+    bool out_of_memory; /* an outcome could not be reported: the agent cannot go on */
+};
+
+/* Append an outcome with these bytes. A full frame is sent first. */
+void report_outcome(struct report *report,
+                    const struct task *task,
+                    enum wire_outcome outcome,
+                    uint32_t run_us,
+                    struct wire_bytes bytes);
+
+/* Append an outcome that is a failure of this host's. */
+void report_failure(struct report *report,
+                    const struct task *task,
+                    enum wire_outcome outcome,
+                    uint32_t code,
+                    const char *text);
+
+/* Send what has gathered. Without a link it is dropped: the broker knows that we are gone. */
+void report_flush(struct report *report);
+
+/* Drop what has gathered. */
+void report_fini(struct report *report);
+
+#endif

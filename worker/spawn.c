@@ -1,0 +1,205 @@
+/* Between fork and exec only async-signal-safe calls are made: the agent has ZeroMQ's threads. */
+#include "spawn.h"
+
+#include "base/channel.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Descriptors as the executor finds them. */
+enum { FD_MEMORY = 3, FD_BELL = 4, FD_FIRST_UNUSED = 5 };
+
+#define STRINGIFY(x) #x
+#define STRING_OF(x) STRINGIFY(x)
+
+static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERSION);
+
+/* Everything that the child needs, made before the fork. */
+struct launch {
+    const char *path;
+    char *argv[2];
+    char **environment; /* owned; the strings are borrowed */
+    pid_t parent;
+    int ends[FD_FIRST_UNUSED]; /* by the number that the executor finds it at */
+};
+
+static char **make_environment(void)
+{
+    size_t count = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    char **const all = calloc(count + 2, sizeof(*all));
+    if (all == NULL)
+        return NULL;
+    memcpy(all, environ, count * sizeof(*all));
+    all[count] = channel_variable;
+    return all;
+}
+
+/* ---- in the child ---- */
+
+_Noreturn static void die(const char *path, const char *step)
+{
+    const char *const words[] = {"executor: cannot ", step, " ", path, ": ", strerrordesc_np(errno), "\n"};
+
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (words[i] != NULL && write(STDERR_FILENO, words[i], strlen(words[i])) < 0)
+            break;
+    }
+    _exit(126);
+}
+
+/* Move all ends out of the way of each other, then to their places. */
+static bool place_ends(struct launch *launch)
+{
+    for (int i = 0; i < FD_FIRST_UNUSED; i++) {
+        launch->ends[i] = fcntl(launch->ends[i], F_DUPFD, 64);
+        if (launch->ends[i] < 0)
+            return false;
+    }
+    for (int i = 0; i < FD_FIRST_UNUSED; i++) {
+        if (dup2(launch->ends[i], i) < 0)
+            return false;
+    }
+    return close_range(FD_FIRST_UNUSED, ~0U, 0) == 0;
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Whoever dies first when memory runs out, it should not be the agent. */
+static void volunteer(void)
+{
+    const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        const ssize_t written = write(fd, "500", 3);
+
+        (void)written; /* not permitted: as before */
+        close(fd);
+    }
+}
+
+_Noreturn static void run_child(struct launch *launch)
+{
+    const struct rlimit no_core = {0, 0};
+
+    setsid();
+    reset_signals();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != launch->parent)
+        _exit(126); /* it died before the line above */
+    setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    volunteer();
+    if (!place_ends(launch))
+        die(launch->path, "prepare");
+    execve(launch->path, launch->argv, launch->environment);
+    die(launch->path, "run");
+}
+
+/* ---- in the agent ---- */
+
+static int watch(struct executor *e, enum executor_end end, int fd, int epoll_fd)
+{
+    e->watches[end] = (struct executor_watch){e, end};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &e->watches[end]};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+/* A pipe: our end is non-blocking and watched, the other goes to the child. */
+static int open_pipe(struct executor *e, struct output *output, enum executor_end end, int epoll_fd,
+                     int *other)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -errno;
+    output->fd = ends[0];
+    *other = ends[1];
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
+        return -errno;
+    return watch(e, end, ends[0], epoll_fd);
+}
+
+static int open_ends(struct executor *e, int epoll_fd, int ends[FD_FIRST_UNUSED])
+{
+    int result = 0;
+
+    ends[STDIN_FILENO] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (ends[STDIN_FILENO] < 0)
+        return -errno;
+    e->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (e->bell < 0)
+        return -errno;
+    ends[FD_BELL] = e->bell;
+    result = watch(e, EXECUTOR_BELL, e->bell, epoll_fd);
+    if (result == 0)
+        result = open_pipe(e, &e->out, EXECUTOR_STDOUT, epoll_fd, &ends[STDOUT_FILENO]);
+    if (result == 0)
+        result = open_pipe(e, &e->err, EXECUTOR_STDERR, epoll_fd, &ends[STDERR_FILENO]);
+    if (result == 0)
+        result = channel_file(CHANNEL_CAPACITY, &ends[FD_MEMORY]);
+    if (result == 0)
+        result = channel_map(&e->channel, ends[FD_MEMORY]);
+    return result;
+}
+
+static const char *name_of(const struct program *program)
+{
+    return program->name[0] != '\0' ? program->name : "scoop-worker";
+}
+
+static int start_process(struct executor *e, struct launch *launch)
+{
+    launch->environment = make_environment();
+    if (launch->environment == NULL)
+        return -ENOMEM;
+    const pid_t pid = fork();
+    if (pid == 0)
+        run_child(launch);
+    free(launch->environment);
+    if (pid < 0)
+        return -errno;
+    e->pid = pid;
+    e->out.pid = e->err.pid = pid;
+    e->out.program = e->err.program = name_of(e->program);
+    return 0;
+}
+
+int spawn_executor(struct executor *e, int epoll_fd)
+{
+    struct launch launch = {
+        .path = e->program->path,
+        .argv = {(char *)(uintptr_t)name_of(e->program), NULL},
+        .parent = getpid(),
+        .ends = {-1, -1, -1, -1, -1},
+    };
+    int result = open_ends(e, epoll_fd, launch.ends);
+
+    if (result == 0)
+        result = start_process(e, &launch);
+    for (int i = 0; i < FD_FIRST_UNUSED; i++) {
+        if (i != FD_BELL && launch.ends[i] >= 0)
+            close(launch.ends[i]);
+    }
+    return result;
+}

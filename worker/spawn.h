@@ -1,0 +1,13 @@
+/* Starting the process of an executor. */
+#ifndef WORKER_SPAWN_H
+#define WORKER_SPAWN_H
+
+#include "base/err.h"
+#include "executor.h"
+
+/* Make the channel, bell and pipes, add them to epoll_fd, and start the process: session of its own, stdin from
+ * /dev/null, no core file, no new privileges, preferred by the kernel when memory runs out, killed when this thread
+ * ends. What was opened is left in `executor` also on error: executor_free(). Negative errno. */
+NODISCARD int spawn_executor(struct executor *executor, int epoll_fd);
+
+#endif
