@@ -35,15 +35,9 @@ static void describe_allowed(const struct setting *row, char *text, size_t size)
                  (unsigned long long)row->max, space, unit);
         return;
     case SETTING_FLAG:
-    case SETTING_HEALTH:
-        snprintf(text, size, "yes or no");
-        return;
-    case SETTING_ADDRESS:
-        snprintf(text, size, "HOST:PORT");
-        return;
-    case SETTING_URL:
-        snprintf(text, size, "SCHEME://HOST[:PORT]");
-        return;
+    case SETTING_HEALTH: snprintf(text, size, "yes or no"); return;
+    case SETTING_ADDRESS: snprintf(text, size, "HOST:PORT"); return;
+    case SETTING_URL: snprintf(text, size, "SCHEME://HOST[:PORT]"); return;
     case SETTING_TEXT:
         snprintf(text, size, row->max != 0 ? "%llu to %llu characters" : "at least %llu characters",
                  (unsigned long long)row->min, (unsigned long long)row->max);
@@ -66,11 +60,9 @@ static int store_value(const struct setting *row, const char *text, void *values
     struct url url;
 
     switch (row->type) {
-    case SETTING_NUMBER:
-        return parse_u64(text, row->min, row->max, field) == 0 ? 0 : -EINVAL;
+    case SETTING_NUMBER: return parse_u64(text, row->min, row->max, field) == 0 ? 0 : -EINVAL;
     case SETTING_FLAG:
-    case SETTING_HEALTH:
-        return parse_flag(text, field);
+    case SETTING_HEALTH: return parse_flag(text, field);
     case SETTING_ADDRESS:
         if (parse_host_port(text, &address) != 0)
             return -EINVAL;
@@ -88,8 +80,11 @@ static int store_value(const struct setting *row, const char *text, void *values
     return 0;
 }
 
-static enum settings_outcome set_value(const struct settings *settings, const struct setting *row,
-                                       struct source source, const char *text, void *values)
+static enum settings_outcome set_value(const struct settings *settings,
+                                       const struct setting *row,
+                                       struct source source,
+                                       const char *text,
+                                       void *values)
 {
     char allowed[96];
 
@@ -111,7 +106,9 @@ static void print_row(const struct setting *row)
     char head[64];
     char allowed[96];
 
-    snprintf(head, sizeof(head), "--%s%s", row->flag, takes_value(row) ? " VALUE" : "");
+    snprintf(head, sizeof(head), "%.2s%s--%s%s",
+             row->letter != 0 ? (char[]){'-', row->letter, '\0'} : "", row->letter != 0 ? ", " : "",
+             row->flag, takes_value(row) ? " VALUE" : "");
     printf("  %-26s %s", head, row->help);
     if (row->type == SETTING_NUMBER) {
         describe_allowed(row, allowed, sizeof(allowed));
@@ -152,8 +149,37 @@ static void fill_options(const struct settings *settings, struct option *options
     options[n + 2] = (struct option){0};
 }
 
-static enum settings_outcome usage_error(const struct settings *settings, const char *what,
-                                         const char *value)
+/* The options of one letter, as getopt wants them: stop at the first operand, tell a missing value apart. */
+static void fill_letters(const struct settings *settings, char *letters)
+{
+    *letters++ = '+';
+    *letters++ = ':';
+    for (size_t i = 0; i < settings->row_count; i++) {
+        const struct setting *row = &settings->rows[i];
+
+        if (row->letter == 0)
+            continue;
+        *letters++ = row->letter;
+        if (takes_value(row))
+            *letters++ = ':';
+    }
+    *letters = '\0';
+}
+
+/* The row that getopt_long's answer stands for. */
+static const struct setting *chosen_row(const struct settings *settings, int choice)
+{
+    if (choice >= OPTION_FIRST_ROW)
+        return &settings->rows[choice - OPTION_FIRST_ROW];
+    for (size_t i = 0; i < settings->row_count; i++) {
+        if (settings->rows[i].letter == choice)
+            return &settings->rows[i];
+    }
+    abort(); /* getopt answers nothing else */
+}
+
+static enum settings_outcome
+usage_error(const struct settings *settings, const char *what, const char *value)
 {
     fprintf(stderr, "%s: %s: %.200s; see '%s --help'\n", settings->program, what, value,
             settings->program);
@@ -180,17 +206,20 @@ static enum settings_outcome read_defaults(const struct settings *settings, void
     return SETTINGS_RUN;
 }
 
-static enum settings_outcome read_flags(const struct settings *settings, int argc, char **argv,
-                                        void *values)
+static enum settings_outcome
+read_flags(const struct settings *settings, int argc, char **argv, void *values)
 {
     struct option options[ROWS_MAX + 3];
+    char letters[2 * ROWS_MAX + 3];
     enum settings_outcome outcome = SETTINGS_RUN;
     int choice = 0;
 
     fill_options(settings, options);
+    fill_letters(settings, letters);
     optind = 1;
     opterr = 0;
-    while (outcome == SETTINGS_RUN && (choice = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+    while (outcome == SETTINGS_RUN &&
+           (choice = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         if (choice == OPTION_HELP) {
             print_help(settings);
             return SETTINGS_DONE;
@@ -204,15 +233,15 @@ static enum settings_outcome read_flags(const struct settings *settings, int arg
                                argv[optind - 1]);
         if (choice == ':')
             return usage_error(settings, "option needs a value", argv[optind - 1]);
-        const struct setting *row = &settings->rows[choice - OPTION_FIRST_ROW];
+        const struct setting *row = chosen_row(settings, choice);
         outcome = set_value(settings, row, (struct source){"--", row->flag},
                             takes_value(row) ? optarg : "yes", values);
     }
     return outcome;
 }
 
-enum settings_outcome settings_read(const struct settings *settings, int argc, char **argv,
-                                    void *values, int *first_operand)
+enum settings_outcome settings_read(
+    const struct settings *settings, int argc, char **argv, void *values, int *first_operand)
 {
     if (settings->row_count > ROWS_MAX)
         abort();

@@ -26,19 +26,22 @@ struct setting {
     const char *flag;     /* without dashes: "listen" */
     const char *variable; /* environment variable, NULL: none */
     enum setting_type type;
-    size_t offset;        /* of the field in the struct that is filled in */
-    const char *fallback; /* default as text, parsed like a given value; NULL: the field stays as it is */
-    uint64_t min;         /* of a number, or of a text's length */
-    uint64_t max;         /* the same; 0: no upper bound on a text's length */
-    const char *unit;     /* of a number, shown in the help: "ms", "bytes"; NULL: none */
-    const char *help;     /* one line */
+    size_t offset; /* of the field in the struct that is filled in */
+    const char
+        *fallback; /* default as text, parsed like a given value; NULL: the field stays as it is */
+    uint64_t min;  /* of a number, or of a text's length */
+    uint64_t max;  /* the same; 0: no upper bound on a text's length */
+    const char *unit; /* of a number, shown in the help: "ms", "bytes"; NULL: none */
+    const char *help; /* one line */
+    char letter;      /* one-letter form of the flag, as in "-n"; 0: none */
 };
 
 struct settings {
     const char *program;
-    const char *about;    /* one line: what the program does */
-    const char *operands; /* shown after the options in the usage line; NULL: operands are refused */
-    const char *example;  /* one command line */
+    const char *about; /* one line: what the program does */
+    const char
+        *operands;       /* shown after the options in the usage line; NULL: operands are refused */
+    const char *example; /* one command line */
     const struct setting *rows;
     size_t row_count;
 };
@@ -52,11 +55,8 @@ enum settings_outcome {
 /* Fill `values` from flags and environment. Options end at the first operand or at "--";
  * *first_operand (may be NULL when operands are refused) becomes its index in argv.
  * Texts are borrowed from argv and the environment. --help and --version are added by themselves. */
-NODISCARD enum settings_outcome settings_read(const struct settings *settings,
-                                              int argc,
-                                              char **argv,
-                                              void *values,
-                                              int *first_operand);
+NODISCARD enum settings_outcome settings_read(
+    const struct settings *settings, int argc, char **argv, void *values, int *first_operand);
 
 /* The version of the whole project, "0.1.0". */
 const char *settings_version(void);

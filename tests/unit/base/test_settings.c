@@ -27,12 +27,14 @@ static const struct setting rows[] = {
         .max = 60000,
         .unit = "ms",
         .help = "wait before each answer",
+        .letter = 'd',
     },
     {
         .flag = "verbose",
         .type = SETTING_FLAG,
         .offset = offsetof(struct values, verbose),
         .help = "say more",
+        .letter = 'v',
     },
 };
 
@@ -72,6 +74,20 @@ Test(settings, take_flag_over_variable_over_default)
     cr_assert_str_eq(values.listen, "127.0.0.1:80");
     cr_assert_eq(values.delay_ms, 9);
     cr_assert(values.verbose);
+}
+
+Test(settings, have_forms_of_one_letter)
+{
+    struct values values = {0};
+
+    cr_assert_eq(read_args(&values, ARGS("-v", "-d9")), SETTINGS_RUN);
+    cr_assert_eq(values.delay_ms, 9);
+    cr_assert(values.verbose);
+    cr_assert_eq(read_args(&values, ARGS("-d", "10")), SETTINGS_RUN);
+    cr_assert_eq(values.delay_ms, 10);
+    cr_redirect_stderr();
+    cr_assert_eq(read_args(&values, ARGS("-d")), SETTINGS_USAGE);
+    cr_assert_eq(read_args(&values, ARGS("-x")), SETTINGS_USAGE);
 }
 
 Test(settings, name_setting_value_and_range_of_a_bad_value)

@@ -1,0 +1,37 @@
+/* A private cluster on this machine: one broker and one worker on ipc:// sockets in a fresh folder, for as long as
+ * this process lives.
+ *
+ * A supervisor process starts, watches and stops both. It ends when local_stop() is called or when this process is
+ * gone in any way (kill -9 too); then broker and worker end with it and the folder is removed. Main thread. */
+#ifndef CLI_LOCAL_H
+#define CLI_LOCAL_H
+
+#include "base/err.h"
+#include "base/problem.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct local_config {
+    unsigned slots;       /* tasks at a time; 0: the worker decides (usable CPUs) */
+    const char *programs; /* folder of programs that may run; NULL: none but builtins */
+};
+
+struct local {
+    char broker[128]; /* URL for clients */
+    pid_t supervisor;
+    int lifeline; /* the supervisor ends when this closes */
+};
+
+/* Start it and wait until the broker listens. scoop-broker and scoop-worker are found beside this executable.
+ * A negative errno with *problem, and nothing is left behind. */
+NODISCARD int
+local_start(const struct local_config *config, struct local *out, struct problem *problem);
+
+/* Has the supervisor ended? It has said why on stderr. After `true` only local_stop() may follow. */
+bool local_has_ended(struct local *local);
+
+/* Stop everything, wait until it is gone. */
+void local_stop(struct local *local);
+
+#endif

@@ -1,0 +1,159 @@
+/* Invariants: futures written ... submitted - 1 are in the window; each is written once, in order, then freed. */
+#include "mapping.h"
+
+#include "base/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* How long one wait lasts before `ended` is asked again. */
+#define SLICE_MS 50
+
+static scoop_future **place(const struct mapping *m, uint64_t number)
+{
+    return &m->window[number % MAPPING_WINDOW];
+}
+
+static int complain(const struct mapping *m, int error, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", m->program, what);
+    return error;
+}
+
+/* ---- input to tasks ---- */
+
+static int input_error(const struct mapping *m, int error)
+{
+    if (error == -E2BIG)
+        return complain(m, error, "an input line is longer than 8 MiB");
+    if (error == -EILSEQ)
+        return complain(m, error, "an input line holds a zero byte");
+    return complain(m, error, strerror(-error));
+}
+
+static int submit(struct mapping *m, const char *argument)
+{
+    struct blob *words CLEANUP(blob_unref_p) = blob_new(256);
+
+    if (words == NULL || template_fill(&m->template, argument, words) != 0)
+        return complain(m, -E2BIG, "a command line is too long");
+    scoop_future *future =
+        scoop_submit_with(m->session, NULL, m->command, words->data, words->size);
+    if (future == NULL)
+        return complain(m, -EIO, scoop_last_error());
+    *place(m, m->submitted++) = future;
+    return 0;
+}
+
+/* Submit what the input has, until the window is full. Waits for input only when nothing is under way. */
+static int fill_window(struct mapping *m)
+{
+    const char *argument = NULL;
+
+    while (!m->no_more_input && m->submitted - m->written < MAPPING_WINDOW) {
+        const int wait_ms = m->submitted == m->written ? SLICE_MS : 0;
+        int error = input_next(m->input, wait_ms, &argument);
+
+        if (error == -EAGAIN)
+            return 0;
+        m->no_more_input = error == -ENODATA;
+        if (error == 0)
+            error = submit(m, argument);
+        else if (error != -ENODATA)
+            input_error(m, error);
+        if (error != 0 && error != -ENODATA)
+            return error;
+        if (m->submitted > m->written && scoop_done(*place(m, m->written)))
+            return 0;
+    }
+    return 0;
+}
+
+/* ---- results to output ---- */
+
+static int write_bytes(struct mapping *m, FILE *file, struct wire_bytes bytes)
+{
+    if (bytes.size == 0)
+        return 0;
+    progress_clear(&m->progress);
+    if (fwrite(bytes.data, 1, bytes.size, file) != bytes.size)
+        return complain(m, -errno, strerror(errno));
+    return 0;
+}
+
+static int write_result(struct mapping *m, scoop_future *future)
+{
+    struct command_result result;
+    struct scoop_bytes bytes;
+
+    if (scoop_result_bytes(future, &bytes) != SCOOP_OK) {
+        m->failed++;
+        progress_clear(&m->progress);
+        return complain(m, 0, scoop_last_error());
+    }
+    if (command_get_result(bytes.data, bytes.size, &result) != 0)
+        return complain(m, -EPROTO, "a worker's answer is not readable");
+    m->failed += result.status != 0;
+    const int error = write_bytes(m, stdout, result.out);
+    return error != 0 ? error : write_bytes(m, stderr, result.err);
+}
+
+/* Write everything that is next in order and done. */
+static int write_done(struct mapping *m)
+{
+    bool wrote = false;
+
+    while (m->written < m->submitted && scoop_done(*place(m, m->written))) {
+        scoop_future *future = *place(m, m->written++);
+        const int error = write_result(m, future);
+
+        scoop_future_free(future);
+        if (error != 0)
+            return error;
+        wrote = true;
+    }
+    /* What is there is shown before waiting again. */
+    if (wrote && fflush(stdout) != 0)
+        return complain(m, -errno, strerror(errno));
+    return 0;
+}
+
+static void wait_for_next(struct mapping *m)
+{
+    /* While input may still come, look at it often: a slow producer must not delay its own lines. */
+    const bool may_grow = !m->no_more_input && m->submitted - m->written < MAPPING_WINDOW;
+
+    if (m->written < m->submitted)
+        scoop_wait(*place(m, m->written), may_grow ? SLICE_MS / 10 : SLICE_MS);
+}
+
+static int turn(struct mapping *m)
+{
+    int error = fill_window(m);
+
+    if (error != 0)
+        return error;
+    wait_for_next(m);
+    if (m->ended(m->context))
+        return -ECANCELED;
+    error = write_done(m);
+    progress_update(&m->progress, m->written, m->failed, input_total(m->input));
+    return error;
+}
+
+int mapping_run(struct mapping *m)
+{
+    int error = 0;
+
+    m->window = calloc(MAPPING_WINDOW, sizeof(scoop_future *));
+    if (m->window == NULL)
+        return complain(m, -ENOMEM, "out of memory");
+    progress_init(&m->progress);
+    while (error == 0 && (!m->no_more_input || m->written < m->submitted))
+        error = turn(m);
+    progress_clear(&m->progress);
+    while (m->written < m->submitted)
+        scoop_future_free(*place(m, m->written++));
+    free(m->window);
+    return error == 0 && m->failed > 0 ? -ECHILD : error;
+}

@@ -1,0 +1,193 @@
+/* scoop run: starts a program with a broker to talk to: a private one with workers on this machine, or a cluster's. */
+#include "local.h"
+#include "options.h"
+#include "verb.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct run_options {
+    struct broker_options broker;
+    uint64_t slots;
+};
+
+static const struct setting rows[] = {
+    {
+     .flag = "slots",
+     .type = SETTING_NUMBER,
+     .offset = offsetof(struct run_options, slots),
+     .min = 1,
+     .max = 1024,
+     .help = "use this machine only, and run so many tasks at a time",
+     .letter = 'n',
+     },
+    BROKER_ROWS(struct run_options, broker),
+};
+
+static const struct settings settings = {
+    .program = "scoop run",
+    .about = "Runs a program that is linked with libscoop on all cores of this machine, or, when a "
+             "broker is set,\non a cluster whose workers have the same program. Its exit code is "
+             "the program's.",
+    .operands = "PROGRAM [ARGUMENT...]",
+    .example = "scoop run -n 4 ./abs",
+    .rows = rows,
+    .row_count = COUNT_OF(rows),
+};
+
+/* The file that execvp() would run, links resolved. False: there is none. */
+static bool find_program(const char *name, char path[PATH_MAX])
+{
+    const char *list = getenv("PATH");
+    char candidate[PATH_MAX];
+
+    if (strchr(name, '/') != NULL || list == NULL)
+        return access(name, X_OK) == 0 && realpath(name, path) != NULL;
+    while (*list != '\0') {
+        const size_t length = strcspn(list, ":");
+
+        snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)length, list, name);
+        if (access(candidate, X_OK) == 0)
+            return realpath(candidate, path) != NULL;
+        list += length + (list[length] == ':');
+    }
+    errno = ENOENT;
+    return false;
+}
+
+static void set_environment(const struct broker_options *options)
+{
+    const struct {
+        const char *name;
+        const char *value;
+    } variables[] = {
+        {"SCOOP_BROKER",          options->broker         },
+        {"SCOOP_CLIENT_KEY_FILE", options->client_key_file},
+        {"SCOOP_BROKER_KEY_FILE", options->broker_key_file},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(variables); i++)
+        setenv(variables[i].name, variables[i].value, 1);
+}
+
+/* Only returns when it fails. */
+static int become(const char *path, char **argv)
+{
+    execv(path, argv);
+    fprintf(stderr, "%s: %s: %s\n", settings.program, path, strerror(errno));
+    return EXIT_FAILED;
+}
+
+/* ---- with a private cluster ---- */
+
+static pid_t program_pid;
+
+static void forward(int signal)
+{
+    if (program_pid > 0)
+        kill(program_pid, signal);
+}
+
+/* Ctrl-C goes to the program, which is in our process group, and it decides; other requests to end are passed on. */
+static void prepare_signals(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    const struct sigaction pass_on = {.sa_handler = forward};
+
+    sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGQUIT, &ignore, NULL);
+    sigaction(SIGTERM, &pass_on, NULL);
+    sigaction(SIGHUP, &pass_on, NULL);
+}
+
+static pid_t start_program(const char *path, char **argv)
+{
+    const struct sigaction normal = {.sa_handler = SIG_DFL};
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(EXIT_FAILED);
+    sigaction(SIGINT, &normal, NULL);
+    sigaction(SIGQUIT, &normal, NULL);
+    sigaction(SIGTERM, &normal, NULL);
+    sigaction(SIGHUP, &normal, NULL);
+    _exit(become(path, argv));
+}
+
+/* Wait for the program; when the cluster ends before it, end the program too. Returns its exit code, shell style. */
+static int await_program(struct local *local)
+{
+    int status = 0;
+
+    for (;;) {
+        const pid_t pid = waitpid(-1, &status, 0);
+
+        if (pid == program_pid)
+            return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        if (pid == local->supervisor) {
+            local->supervisor = 0;
+            fprintf(stderr, "%s: its private cluster ended; ending the program\n",
+                    settings.program);
+            kill(program_pid, SIGTERM);
+        }
+        if (pid < 0 && errno != EINTR)
+            return EXIT_FAILED;
+    }
+}
+
+static int run_privately(unsigned slots, const char *path, char **argv)
+{
+    struct problem problem;
+    struct local local;
+    char folder[PATH_MAX];
+
+    snprintf(folder, sizeof(folder), "%s", path);
+    *strrchr(folder, '/') = '\0';
+    const struct local_config config = {
+        .slots = slots,
+        .programs = folder[0] != '\0' ? folder : "/",
+    };
+    prepare_signals();
+    if (local_start(&config, &local, &problem) != 0) {
+        fprintf(stderr, "%s: %s\n", settings.program, problem.text);
+        return EXIT_FAILED;
+    }
+    setenv("SCOOP_BROKER", local.broker, 1);
+    program_pid = start_program(path, argv);
+    const int code = program_pid > 0 ? await_program(&local) : EXIT_FAILED;
+    local_stop(&local);
+    return code;
+}
+
+int verb_run(int argc, char **argv)
+{
+    struct run_options options = {.slots = 0};
+    int first = 0;
+    const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, &first);
+    char path[PATH_MAX];
+
+    if (outcome != SETTINGS_RUN)
+        return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
+    if (first >= argc) {
+        fprintf(stderr, "%s: which program? see '%s --help'\n", settings.program, settings.program);
+        return EXIT_USAGE;
+    }
+    if (!find_program(argv[first], path)) {
+        fprintf(stderr, "%s: %s: %s\n", settings.program, argv[first], strerror(errno));
+        return EXIT_USAGE;
+    }
+    options_complete(&options.broker);
+    if (options.slots != 0 || options.broker.broker == NULL)
+        return run_privately((unsigned)options.slots, path, argv + first);
+    set_environment(&options.broker);
+    return become(path, argv + first);
+}

@@ -1,0 +1,104 @@
+/* scoop workers: a table of hosts. */
+#include "options.h"
+#include "verb.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+struct workers_options {
+    struct broker_options broker;
+    bool json;
+};
+
+static const struct setting rows[] = {
+    BROKER_ROWS(struct workers_options, broker),
+    {
+                                      .flag = "json",
+                                      .type = SETTING_FLAG,
+                                      .offset = offsetof(struct workers_options, json),
+                                      .help = "print a JSON array",
+                                      },
+};
+
+static const struct settings settings = {
+    .program = "scoop workers",
+    .about = "Lists the hosts of the cluster. Those that were lost or left are shown for a minute.",
+    .example = "scoop workers --json",
+    .rows = rows,
+    .row_count = COUNT_OF(rows),
+};
+
+static json_t *worker_json(const struct scoop_worker *w)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"pid",       w->pid      },
+        {"slots",     w->slots    },
+        {"busy",      w->busy     },
+        {"leased",    w->leased   },
+        {"done",      w->done     },
+        {"failed",    w->failed   },
+        {"silent_ms", w->silent_ms},
+    };
+    char incarnation[17];
+
+    snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, w->incarnation);
+    json_t *worker = json_pack("{s:s, s:s, s:s, s:s}", "host", w->host, "state", w->state,
+                               "version", w->version, "incarnation", incarnation);
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        json_object_set_new(worker, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+    return worker;
+}
+
+static void print_json(const struct scoop_cluster *cluster)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < cluster->worker_count; i++)
+        json_array_append_new(list, worker_json(&cluster->workers[i]));
+    json_dumpf(list, stdout, JSON_INDENT(2));
+    printf("\n");
+    json_decref(list);
+}
+
+static void print_table(const struct scoop_cluster *cluster)
+{
+    int width = 4;
+
+    for (size_t i = 0; i < cluster->worker_count; i++) {
+        const int length = (int)strlen(cluster->workers[i].host);
+
+        width = length > width ? length : width;
+    }
+    printf("%-*s  %-8s %5s %5s %10s %8s %9s  %s\n", width, "HOST", "STATE", "SLOTS", "BUSY", "DONE",
+           "FAILED", "LAST SEEN", "VERSION");
+    for (size_t i = 0; i < cluster->worker_count; i++) {
+        const struct scoop_worker *w = &cluster->workers[i];
+
+        printf("%-*s  %-8s %5u %5u %10" PRIu64 " %8" PRIu64 " %7.1f s  %s\n", width, w->host,
+               w->state, w->slots, w->busy, w->done, w->failed, w->silent_ms / 1000.0, w->version);
+    }
+}
+
+int verb_workers(int argc, char **argv)
+{
+    struct workers_options options = {.json = false};
+    const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, NULL);
+
+    if (outcome != SETTINGS_RUN)
+        return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
+    options_complete(&options.broker);
+    struct scoop_cluster *cluster = options_cluster(&options.broker, settings.program);
+    if (cluster == NULL)
+        return EXIT_FAILED;
+    if (options.json)
+        print_json(cluster);
+    else
+        print_table(cluster);
+    scoop_cluster_free(cluster);
+    return EXIT_DONE;
+}
