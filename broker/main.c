@@ -1,7 +1,10 @@
 /* scoop-broker: settings, sockets, signals, run, exit code. */
+#include "base/harden.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "loop.h"
+#include "options.h"
+#include "trust.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,40 +12,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <zmq.h>
-
-struct options {
-    const char *client_listen;
-    const char *worker_listen;
-};
-
-static const struct setting rows[] = {
-    {
-        .flag = "client-listen",
-        .variable = "BROKER_CLIENT_LISTEN",
-        .type = SETTING_TEXT,
-        .offset = offsetof(struct options, client_listen),
-        .fallback = "tcp://*:5555",
-        .min = 7,
-        .help = "endpoint for clients: tcp://ADDRESS:PORT or ipc://PATH",
-    },
-    {
-        .flag = "worker-listen",
-        .variable = "BROKER_WORKER_LISTEN",
-        .type = SETTING_TEXT,
-        .offset = offsetof(struct options, worker_listen),
-        .fallback = "tcp://*:5556",
-        .min = 7,
-        .help = "endpoint for agents of workers",
-    },
-};
-
-static const struct settings settings = {
-    .program = "scoop-broker",
-    .about = "Takes tasks from clients and leases them to the agents of workers.",
-    .example = "scoop-broker --client-listen ipc:///run/me/client --worker-listen ipc:///run/me/worker",
-    .rows = rows,
-    .row_count = COUNT_OF(rows),
-};
 
 static int open_stop_signals(void)
 {
@@ -57,50 +26,73 @@ static int open_stop_signals(void)
     return fd >= 0 ? fd : -errno;
 }
 
-static int run(const struct options *options, void *context, int stop_fd)
+static int serve(const struct options *options,
+                 struct trust *trust,
+                 void *context,
+                 int stop_fd,
+                 struct problem *problem)
 {
     const struct loop_config config = {
         .context = context,
         .client_listen = options->client_listen,
         .worker_listen = options->worker_listen,
+        .secure = trust_secure,
+        .secure_data = trust,
     };
     struct loop *loop = NULL;
     const char *endpoint = "";
-    int result = loop_new(&config, &loop, &endpoint);
+    int rc = loop_new(&config, &loop, &endpoint);
 
-    if (result != 0) {
-        fprintf(stderr, "scoop-broker: cannot listen on %s: %s\n", endpoint, zmq_strerror(-result));
-        return EXIT_FAILURE;
+    if (rc != 0)
+        return problem_set(problem, rc, "cannot listen on %s: %s", endpoint, zmq_strerror(-rc));
+    rc = trust_begin(trust, problem);
+    if (rc == 0) {
+        log_info("listening", "clients=%s workers=%s", options->client_listen,
+                 options->worker_listen);
+        rc = loop_run(loop, stop_fd);
+        if (rc != 0)
+            problem_set(problem, rc, "the loop ended: %s", zmq_strerror(-rc));
     }
-    log_info("listening", "clients=%s workers=%s", options->client_listen, options->worker_listen);
-    result = loop_run(loop, stop_fd);
+    trust_end(trust);
     loop_free(loop);
-    log_info("stopped", "result=%d", result);
-    return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return rc;
+}
+
+static int run(const struct options *options, struct problem *problem)
+{
+    struct trust *trust = NULL;
+    int rc = harden_process(problem);
+
+    if (rc != 0)
+        return rc;
+    const int stop_fd = open_stop_signals();
+    void *context = zmq_ctx_new();
+    if (stop_fd < 0 || context == NULL)
+        return problem_set(problem, -errno, "cannot start: %s", strerror(errno));
+    rc = trust_start(options, context, &trust, problem);
+    if (rc == 0)
+        rc = serve(options, trust, context, stop_fd, problem);
+    trust_stop(trust);
+    zmq_ctx_term(context);
+    close(stop_fd);
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
     struct options options = {0};
+    struct problem problem = {.text = ""};
 
     log_init("broker");
-    switch (settings_read(&settings, argc, argv, &options, NULL)) {
-    case SETTINGS_DONE:
-        return EXIT_SUCCESS;
-    case SETTINGS_USAGE:
-        return 2;
-    case SETTINGS_RUN:
-        break;
+    switch (settings_read(&options_settings, argc, argv, &options, NULL)) {
+    case SETTINGS_DONE: return EXIT_SUCCESS;
+    case SETTINGS_USAGE: return 2;
+    case SETTINGS_RUN: break;
     }
-    const int stop_fd = open_stop_signals();
-    void *context = zmq_ctx_new();
+    const int rc = run(&options, &problem);
 
-    if (stop_fd < 0 || context == NULL) {
-        fprintf(stderr, "scoop-broker: cannot start: %s\n", strerror(errno));
-        return EXIT_FAILURE;
-    }
-    const int code = run(&options, context, stop_fd);
-    zmq_ctx_term(context);
-    close(stop_fd);
-    return code;
+    if (rc != 0)
+        fprintf(stderr, "scoop-broker: %s\n", problem.text);
+    log_info("stopped", "result=%d", rc);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

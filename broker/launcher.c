@@ -1,0 +1,579 @@
+/* The launcher's thread: a table of hosts, one state each, and one poll over the pipes of all ssh sessions.
+ *
+ *   WAITING --(due, and a session is free)--> STARTING --(answer)--> READY
+ *      ^                                          |                    |
+ *      +------------(failed, too slow)------------+----(ssh ended)-----+
+ *
+ * Invariants: a key is admitted exactly while its host is READY; a session is open exactly in STARTING and READY. */
+#include "launcher.h"
+
+#include "base/address.h"
+#include "base/bootstrap.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/resolve.h"
+#include "loop.h"
+#include "ssh.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define LOOKUP_MS    2000
+#define STARTING_MAX 64    /* sessions that are being opened at the same time */
+#define ANSWER_MS    20000 /* an agent that takes over from an older one waits for that one to drain */
+#define FORGET_MS    10000 /* a name server that hiccups must not end sessions */
+#define RETRY_MIN_MS 250
+#define RETRY_MAX_MS 4000
+#define STEADY_MS    10000 /* a session that lasted so long counts as a success */
+
+enum host_state { HOST_WAITING, HOST_STARTING, HOST_READY };
+
+struct host {
+    struct address address;
+    char text[ADDRESS_TEXT_MAX];
+    enum host_state state;
+    int64_t since_ms;   /* in this state */
+    int64_t due_ms;     /* WAITING: try again; STARTING: give up */
+    int64_t missing_ms; /* since when no name has it; 0: one has */
+    unsigned failures;  /* in a row */
+    struct ssh_session ssh;
+    struct bootstrap_answer answer; /* READY */
+    char told[256];                 /* the failure that was logged last */
+};
+
+struct name {
+    char text[256];
+    struct resolver *resolver;
+    uint64_t version;
+    int error; /* of the last lookup, as logged */
+    struct resolve_snapshot known;
+};
+
+struct launcher {
+    struct launcher_config config;
+    struct ssh_setup setup;
+    char input[BOOTSTRAP_CONFIG_MAX]; /* what every agent gets */
+    struct name names[LAUNCHER_NAMES_MAX];
+    size_t name_count;
+    struct host *hosts[LAUNCHER_HOSTS_MAX];
+    size_t host_count;
+    size_t starting;
+    bool full_told;
+    void *revoked; /* PUSH */
+    int wake_fd;   /* eventfd: a name changed */
+    int stop_fd;   /* eventfd */
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    struct launcher_counters counters;
+    struct launcher_counters shown;
+};
+
+/* ---- a host's states ---- */
+
+/* Pause before the next try: doubled with each failure in a row, then +- 20 % so that many do not march in step. */
+static int64_t retry_pause_ms(unsigned failures)
+{
+    const unsigned doublings = failures < 8 ? failures : 8;
+    const int64_t pause_ms = (int64_t)RETRY_MIN_MS << doublings;
+    const int64_t capped_ms = pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return capped_ms;
+    return capped_ms * (80 + random % 41) / 100;
+}
+
+static void enter(struct host *host, enum host_state state, int64_t now_ms, int64_t due_ms)
+{
+    host->state = state;
+    host->since_ms = now_ms;
+    host->due_ms = due_ms;
+}
+
+static void take_back_key(struct launcher *launcher, const struct host *host)
+{
+    admit_revoke_worker(launcher->config.admit, &host->answer.key);
+    /* A queue that is full means that the loop stands still, and its links end by their leases. */
+    if (zmq_send(launcher->revoked, host->answer.key.text, CURVE_TEXT_LENGTH, ZMQ_DONTWAIT) < 0)
+        log_warn("revocation_not_told", "addr=%s error=\"%s\"", host->text,
+                 zmq_strerror(zmq_errno()));
+}
+
+/* End the session, whatever its state, and what depends on it. */
+static void end_session(struct launcher *launcher, struct host *host)
+{
+    if (host->state == HOST_STARTING)
+        launcher->starting--;
+    if (host->state == HOST_READY)
+        take_back_key(launcher, host);
+    ssh_close(&host->ssh);
+}
+
+/* Log a failure unless it is the one that was logged last for this host. */
+static void tell_failure(struct host *host, const char *reason)
+{
+    char said[300];
+
+    if (strncmp(host->told, reason, sizeof(host->told) - 1) == 0)
+        return;
+    snprintf(host->told, sizeof(host->told), "%s", reason);
+    log_quote(said, sizeof(said), reason);
+    if (host->ssh.host_key_mismatch)
+        log_error("host_key_mismatch", "addr=%s effect=\"this host is not used\" ssh=\"%s\"",
+                  host->text, said);
+    else
+        log_warn("bootstrap_failed", "addr=%s reason=\"%s\"", host->text, said);
+}
+
+/* The agent did not come up. */
+static void fail(struct launcher *launcher, struct host *host, const char *reason, int64_t now_ms)
+{
+    tell_failure(host, reason);
+    end_session(launcher, host);
+    launcher->counters.failed++;
+    enter(host, HOST_WAITING, now_ms, now_ms + retry_pause_ms(host->failures));
+    host->failures++;
+}
+
+static void start(struct launcher *launcher, struct host *host, int64_t now_ms)
+{
+    const int rc = ssh_open(&launcher->setup, &host->address, launcher->input, &host->ssh);
+
+    launcher->counters.started++;
+    launcher->starting++;
+    enter(host, HOST_STARTING, now_ms, now_ms + ANSWER_MS);
+    if (rc != 0)
+        fail(launcher, host, strerror(-rc), now_ms);
+}
+
+static void take_answer(struct launcher *launcher, struct host *host, int64_t now_ms)
+{
+    struct problem problem;
+    int rc = bootstrap_read_answer(host->ssh.answer.text, &host->answer, &problem);
+
+    if (rc == 0 && (rc = admit_allow_worker(launcher->config.admit, &host->answer.key)) != 0)
+        problem_set(&problem, rc, "its key cannot be admitted: %s", strerror(-rc));
+    if (rc != 0) {
+        fail(launcher, host, problem.text, now_ms);
+        return;
+    }
+    log_info("agent_started", "addr=%s worker=%s slots=%u version=%s took_ms=%lld", host->text,
+             host->answer.host, host->answer.slots, host->answer.version,
+             (long long)(now_ms - host->since_ms));
+    launcher->starting--;
+    host->told[0] = '\0';
+    enter(host, HOST_READY, now_ms, 0);
+}
+
+/* ssh ended by itself. */
+static void take_end(struct launcher *launcher, struct host *host, int64_t now_ms)
+{
+    const char *said = host->ssh.said[0] != '\0' ? host->ssh.said : "ssh ended without a word";
+    char quoted[300];
+
+    if (host->state == HOST_STARTING) {
+        fail(launcher, host, said, now_ms);
+        return;
+    }
+    const int64_t lasted_ms = now_ms - host->since_ms;
+    log_quote(quoted, sizeof(quoted), said);
+    log_warn("agent_ended", "addr=%s worker=%s lasted_ms=%lld ssh=\"%s\"", host->text,
+             host->answer.host, (long long)lasted_ms, quoted);
+    if (lasted_ms >= STEADY_MS)
+        host->failures = 0;
+    end_session(launcher, host);
+    enter(host, HOST_WAITING, now_ms, now_ms + retry_pause_ms(host->failures));
+    host->failures++;
+}
+
+static void serve_session(struct launcher *launcher, struct host *host, int64_t now_ms)
+{
+    const bool open = ssh_read(&host->ssh);
+
+    if (host->state == HOST_STARTING && host->ssh.answered)
+        take_answer(launcher, host, now_ms);
+    if (!open && host->state != HOST_WAITING)
+        take_end(launcher, host, now_ms);
+}
+
+static void look_at_timers(struct launcher *launcher, struct host *host, int64_t now_ms)
+{
+    if (host->state == HOST_STARTING && now_ms >= host->due_ms)
+        fail(launcher, host, "no answer within 20 s", now_ms);
+    if (host->state == HOST_WAITING && host->missing_ms == 0 && now_ms >= host->due_ms &&
+        launcher->starting < STARTING_MAX)
+        start(launcher, host, now_ms);
+}
+
+/* ---- the table of hosts ---- */
+
+static struct host *find_host(struct launcher *launcher, const struct address *address)
+{
+    for (size_t i = 0; i < launcher->host_count; i++) {
+        if (address_compare(&launcher->hosts[i]->address, address) == 0)
+            return launcher->hosts[i];
+    }
+    return NULL;
+}
+
+static void add_host(struct launcher *launcher, const struct address *address, int64_t now_ms)
+{
+    struct host *host = NULL;
+
+    if (launcher->host_count < LAUNCHER_HOSTS_MAX)
+        host = calloc(1, sizeof(*host));
+    if (host == NULL) {
+        if (!launcher->full_told)
+            log_error("hosts_full", "max=%d effect=\"further hosts are not used\"",
+                      LAUNCHER_HOSTS_MAX);
+        launcher->full_told = true;
+        return;
+    }
+    host->address = *address;
+    host->ssh = (struct ssh_session){.output = -1, .errors = -1};
+    address_text(address, host->text);
+    enter(host, HOST_WAITING, now_ms, now_ms);
+    launcher->hosts[launcher->host_count++] = host;
+}
+
+static void forget_host(struct launcher *launcher, size_t at)
+{
+    struct host *host = launcher->hosts[at];
+
+    log_info("host_forgotten", "addr=%s worker=%s", host->text,
+             host->state == HOST_READY ? host->answer.host : "-");
+    end_session(launcher, host);
+    free(host);
+    launcher->hosts[at] = launcher->hosts[--launcher->host_count];
+    launcher->full_told = false;
+}
+
+static bool is_named(const struct launcher *launcher, const struct address *address)
+{
+    for (size_t i = 0; i < launcher->name_count; i++) {
+        const struct resolve_snapshot *known = &launcher->names[i].known;
+        for (size_t j = 0; j < known->count; j++) {
+            if (address_compare(&known->addresses[j], address) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Bring the table in line with what the names stand for. */
+static void compare_hosts(struct launcher *launcher, int64_t now_ms)
+{
+    for (size_t i = 0; i < launcher->host_count; i++) {
+        struct host *host = launcher->hosts[i];
+        if (is_named(launcher, &host->address))
+            host->missing_ms = 0;
+        else if (host->missing_ms == 0)
+            host->missing_ms = now_ms;
+    }
+    for (size_t i = 0; i < launcher->name_count; i++) {
+        const struct resolve_snapshot *known = &launcher->names[i].known;
+        for (size_t j = 0; j < known->count; j++) {
+            if (find_host(launcher, &known->addresses[j]) == NULL)
+                add_host(launcher, &known->addresses[j], now_ms);
+        }
+    }
+}
+
+static void forget_missing(struct launcher *launcher, int64_t now_ms)
+{
+    for (size_t i = launcher->host_count; i-- > 0;) {
+        const struct host *host = launcher->hosts[i];
+        const int64_t patience_ms = host->state == HOST_WAITING ? 0 : FORGET_MS;
+        if (host->missing_ms != 0 && now_ms - host->missing_ms >= patience_ms)
+            forget_host(launcher, i);
+    }
+}
+
+/* ---- names ---- */
+
+/* Take what is known of a name. True: its set of addresses changed. */
+static bool look_at_name(struct name *name)
+{
+    resolve_read(name->resolver, &name->known);
+    const int error =
+        name->known.error == EAI_NONAME || name->known.error == EAI_NODATA ? 0 : name->known.error;
+    const bool changed = name->known.version != name->version;
+
+    if (error != 0 && error != name->error)
+        log_warn("lookup_failed", "name=%s error=\"%s\" effect=\"the last known addresses stay\"",
+                 name->text, gai_strerror(error));
+    name->error = error;
+    if (changed)
+        log_info("workers_resolved", "name=%s addresses=%zu omitted=%zu", name->text,
+                 name->known.count, name->known.omitted);
+    name->version = name->known.version;
+    return changed;
+}
+
+static void look_at_names(struct launcher *launcher, int64_t now_ms)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < launcher->name_count; i++)
+        changed |= look_at_name(&launcher->names[i]);
+    if (changed)
+        compare_hosts(launcher, now_ms);
+}
+
+/* ---- the thread ---- */
+
+enum { POLL_WAKE, POLL_STOP, POLL_HOSTS };
+
+struct polled {
+    struct pollfd fds[POLL_HOSTS + 2 * LAUNCHER_HOSTS_MAX];
+    size_t count;
+};
+
+static void collect_fds(const struct launcher *launcher, struct polled *polled)
+{
+    polled->fds[POLL_WAKE] = (struct pollfd){.fd = launcher->wake_fd, .events = POLLIN};
+    polled->fds[POLL_STOP] = (struct pollfd){.fd = launcher->stop_fd, .events = POLLIN};
+    polled->count = POLL_HOSTS;
+    for (size_t i = 0; i < launcher->host_count; i++) {
+        const struct ssh_session *ssh = &launcher->hosts[i]->ssh;
+        /* poll() passes over negative descriptors. */
+        polled->fds[polled->count++] = (struct pollfd){.fd = ssh->output, .events = POLLIN};
+        polled->fds[polled->count++] = (struct pollfd){.fd = ssh->errors, .events = POLLIN};
+    }
+}
+
+static int64_t next_due_ms(const struct launcher *launcher, int64_t now_ms)
+{
+    int64_t due_ms = now_ms + LOOKUP_MS;
+
+    for (size_t i = 0; i < launcher->host_count; i++) {
+        const struct host *host = launcher->hosts[i];
+        const bool waits_for_turn =
+            host->state == HOST_WAITING && launcher->starting >= STARTING_MAX;
+        if (host->state != HOST_READY && !waits_for_turn && host->due_ms < due_ms)
+            due_ms = host->due_ms;
+    }
+    return due_ms > now_ms ? due_ms : now_ms;
+}
+
+static void show_counters(struct launcher *launcher)
+{
+    struct launcher_counters *counters = &launcher->counters;
+
+    counters->hosts = (uint32_t)launcher->host_count;
+    counters->ready = 0;
+    for (size_t i = 0; i < launcher->host_count; i++)
+        counters->ready += launcher->hosts[i]->state == HOST_READY;
+    pthread_mutex_lock(&launcher->lock);
+    launcher->shown = *counters;
+    pthread_mutex_unlock(&launcher->lock);
+}
+
+static void drain_wake(const struct launcher *launcher)
+{
+    uint64_t count = 0;
+
+    /* Nothing there: nobody woke us. */
+    (void)!read(launcher->wake_fd, &count, sizeof(count));
+}
+
+/* Polled hosts come in table order, and the table only changes after all were served. */
+static void take_turn(struct launcher *launcher, const struct polled *polled)
+{
+    const int64_t now_ms = clock_now_ms();
+
+    for (size_t i = 0; POLL_HOSTS + 2 * i < polled->count; i++) {
+        const struct pollfd *fds = &polled->fds[POLL_HOSTS + 2 * i];
+        if (fds[0].revents != 0 || fds[1].revents != 0)
+            serve_session(launcher, launcher->hosts[i], now_ms);
+    }
+    drain_wake(launcher);
+    look_at_names(launcher, now_ms);
+    forget_missing(launcher, now_ms);
+    for (size_t i = 0; i < launcher->host_count; i++)
+        look_at_timers(launcher, launcher->hosts[i], now_ms);
+    show_counters(launcher);
+}
+
+static void *run(void *argument)
+{
+    struct launcher *launcher = argument;
+    struct polled *polled = calloc(1, sizeof(*polled));
+
+    pthread_setname_np(pthread_self(), "launcher");
+    while (polled != NULL && (polled->fds[POLL_STOP].revents & POLLIN) == 0) {
+        take_turn(launcher, polled);
+        const int64_t now_ms = clock_now_ms();
+        collect_fds(launcher, polled);
+        if (poll(polled->fds, polled->count, (int)(next_due_ms(launcher, now_ms) - now_ms)) < 0)
+            polled->count = 0;
+    }
+    while (launcher->host_count > 0)
+        forget_host(launcher, launcher->host_count - 1);
+    show_counters(launcher);
+    free(polled);
+    return NULL;
+}
+
+/* Signals belong to the main thread. SIGPIPE cannot come: nothing is written to a session. */
+static int start_thread(struct launcher *launcher)
+{
+    sigset_t all;
+    sigset_t before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(&launcher->thread, NULL, run, launcher);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
+/* ---- life ---- */
+
+static void launcher_free(struct launcher *launcher)
+{
+    for (size_t i = 0; i < launcher->name_count; i++)
+        resolve_stop(launcher->names[i].resolver);
+    if (launcher->revoked != NULL)
+        zmq_close(launcher->revoked);
+    if (launcher->wake_fd >= 0)
+        close(launcher->wake_fd);
+    if (launcher->stop_fd >= 0)
+        close(launcher->stop_fd);
+    pthread_mutex_destroy(&launcher->lock);
+    free(launcher);
+}
+
+/* Split "a,b" into names; lookups start later. */
+static int split_names(struct launcher *launcher, struct problem *problem)
+{
+    const char *at = launcher->config.names;
+
+    while (*at != '\0') {
+        const size_t length = strcspn(at, ",");
+        struct name *name = &launcher->names[launcher->name_count];
+
+        if (launcher->name_count == LAUNCHER_NAMES_MAX)
+            return problem_set(problem, -EINVAL, "workers: more than %d names", LAUNCHER_NAMES_MAX);
+        if (length == 0 || length >= sizeof(name->text))
+            return problem_set(problem, -EINVAL,
+                               "workers: \"%s\" is not a list of names separated by commas",
+                               launcher->config.names);
+        snprintf(name->text, sizeof(name->text), "%.*s", (int)length, at);
+        launcher->name_count++;
+        at += length;
+        if (*at == ',' && *++at == '\0')
+            return problem_set(problem, -EINVAL, "workers: \"%s\" ends in a comma",
+                               launcher->config.names);
+    }
+    return 0;
+}
+
+static int start_lookups(struct launcher *launcher, struct problem *problem)
+{
+    for (size_t i = 0; i < launcher->name_count; i++) {
+        struct name *name = &launcher->names[i];
+        const struct resolve_options options = {
+            .name = name->text,
+            .port = launcher->config.port,
+            .interval_ms = LOOKUP_MS,
+            .wake_fd = launcher->wake_fd,
+        };
+        const int rc = resolve_start(&options, &name->resolver);
+        if (rc != 0)
+            return problem_set(problem, rc, "workers: \"%s\" cannot be looked up: %s", name->text,
+                               strerror(-rc));
+    }
+    return 0;
+}
+
+static int make_input(struct launcher *launcher, struct problem *problem)
+{
+    struct bootstrap_config config = {
+        .broker_key = *launcher->config.broker_key,
+        .gone_ms = launcher->config.gone_ms,
+    };
+    struct bootstrap_config read;
+    char copy[BOOTSTRAP_CONFIG_MAX];
+
+    snprintf(config.broker, sizeof(config.broker), "%s", launcher->config.broker_endpoint);
+    if (bootstrap_write_config(&config, launcher->input) < 0)
+        return problem_set(problem, -EINVAL, "advertise: \"%s\" is not tcp://HOST:PORT",
+                           config.broker);
+    /* What the agents would refuse is refused here, where somebody reads it. */
+    memcpy(copy, launcher->input, sizeof(copy));
+    return bootstrap_read_config(copy, &read, problem);
+}
+
+static int open_handles(struct launcher *launcher, struct problem *problem)
+{
+    const int no_linger = 0;
+
+    launcher->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    launcher->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    launcher->revoked = zmq_socket(launcher->config.context, ZMQ_PUSH);
+    if (launcher->wake_fd < 0 || launcher->stop_fd < 0 || launcher->revoked == NULL ||
+        zmq_setsockopt(launcher->revoked, ZMQ_LINGER, &no_linger, sizeof(no_linger)) != 0 ||
+        zmq_connect(launcher->revoked, LOOP_REVOKE_ENDPOINT) != 0)
+        return problem_set(problem, -EMFILE, "launcher cannot start: %s",
+                           zmq_strerror(zmq_errno()));
+    return 0;
+}
+
+int launcher_start(const struct launcher_config *config,
+                   struct launcher **out,
+                   struct problem *problem)
+{
+    struct launcher *launcher = calloc(1, sizeof(*launcher));
+    int rc = 0;
+
+    if (launcher == NULL)
+        return problem_set(problem, -ENOMEM, "launcher cannot start: out of memory");
+    launcher->config = *config;
+    launcher->wake_fd = -1;
+    launcher->stop_fd = -1;
+    pthread_mutex_init(&launcher->lock, NULL);
+    if ((rc = split_names(launcher, problem)) != 0 || (rc = make_input(launcher, problem)) != 0 ||
+        (rc = ssh_setup_make(config->run_dir, config->user, config->key_file, config->host_key_file,
+                             &launcher->setup, problem)) != 0 ||
+        (rc = open_handles(launcher, problem)) != 0 || (rc = start_lookups(launcher, problem)) != 0)
+        goto fail;
+    rc = start_thread(launcher);
+    if (rc != 0) {
+        problem_set(problem, rc, "launcher cannot start: %s", strerror(-rc));
+        goto fail;
+    }
+    *out = launcher;
+    return 0;
+fail:
+    launcher_free(launcher);
+    return rc;
+}
+
+void launcher_stop(struct launcher *launcher)
+{
+    const uint64_t one = 1;
+
+    if (launcher == NULL)
+        return;
+    /* A fresh eventfd always takes one more. */
+    (void)!write(launcher->stop_fd, &one, sizeof(one));
+    pthread_join(launcher->thread, NULL);
+    launcher_free(launcher);
+}
+
+struct launcher_counters launcher_counters(struct launcher *launcher)
+{
+    pthread_mutex_lock(&launcher->lock);
+    const struct launcher_counters counters = launcher->shown;
+    pthread_mutex_unlock(&launcher->lock);
+    return counters;
+}

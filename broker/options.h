@@ -1,0 +1,27 @@
+/* The settings of scoop-broker. */
+#ifndef BROKER_OPTIONS_H
+#define BROKER_OPTIONS_H
+
+#include "base/settings.h"
+
+#include <stdint.h>
+
+/* Filled in by settings_read(); texts live as long as the process. */
+struct options {
+    const char *client_listen; /* endpoints: tcp:// with keys, ipc:// without */
+    const char *worker_listen;
+    const char *curve_key;   /* files: the broker's secret half, */
+    const char *client_keys; /* and the allow list of clients */
+    const char *workers;     /* names to start agents behind; empty: agents come by themselves */
+    const char *advertise;   /* the worker endpoint as agents reach it */
+    const char *ssh_key;
+    const char *ssh_host_key;
+    uint64_t ssh_port;
+    const char *ssh_user;
+    const char *run_dir;
+    uint64_t gone_ms;
+};
+
+extern const struct settings options_settings;
+
+#endif
