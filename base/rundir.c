@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define OPEN_TO_OTHERS (S_IRWXG | S_IRWXO)
+#define PLAIN          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+-"
 
 int rundir_path(const char *folder,
                 const char *name,
@@ -46,6 +47,9 @@ int rundir_make(const char *parent,
 
     if (rc != 0)
         return rc;
+    if (strspn(path, PLAIN) != strlen(path))
+        return problem_set(problem, -EINVAL,
+                           "run folder %s: a path of letters, digits and /._+- is wanted", path);
     if (mkdir(parent, S_IRWXU) != 0 && errno != EEXIST)
         return problem_set(problem, -errno, "run folder %s cannot be made: %s", parent,
                            strerror(errno));

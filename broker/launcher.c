@@ -165,7 +165,7 @@ static void take_answer(struct launcher *launcher, struct host *host, int64_t no
         fail(launcher, host, problem.text, now_ms);
         return;
     }
-    log_info("agent_started", "addr=%s worker=%s slots=%u version=%s took_ms=%lld", host->text,
+    log_info("worker_admitted", "addr=%s worker=%s slots=%u version=%s took_ms=%lld", host->text,
              host->answer.host, host->answer.slots, host->answer.version,
              (long long)(now_ms - host->since_ms));
     launcher->starting--;
@@ -185,7 +185,7 @@ static void take_end(struct launcher *launcher, struct host *host, int64_t now_m
     }
     const int64_t lasted_ms = now_ms - host->since_ms;
     log_quote(quoted, sizeof(quoted), said);
-    log_warn("agent_ended", "addr=%s worker=%s lasted_ms=%lld ssh=\"%s\"", host->text,
+    log_warn("worker_ended", "addr=%s worker=%s lasted_ms=%lld ssh=\"%s\"", host->text,
              host->answer.host, (long long)lasted_ms, quoted);
     if (lasted_ms >= STEADY_MS)
         host->failures = 0;

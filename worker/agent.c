@@ -47,6 +47,7 @@ struct agent {
     enum agent_state state;
     int64_t state_end_ms; /* of DRAINING and LEAVING */
     int64_t checked_ms;
+    int64_t linked_ms; /* when the link was open last, or the start */
     int exit_code;
 };
 
@@ -269,6 +270,18 @@ static void take_signal(struct agent *a, int64_t now_ms)
         pool_reap(&a->pool, now_ms);
 }
 
+/* Without a broker for too long: nobody would ever end us. */
+static void check_link(struct agent *a, int64_t now_ms)
+{
+    if (dialler_is_open(a->dialler))
+        a->linked_ms = now_ms;
+    if (a->config->gone_ms == 0 || now_ms - a->linked_ms < a->config->gone_ms)
+        return;
+    log_error("broker_missing", "endpoint=%s silent_ms=%lld", a->config->endpoint,
+              (long long)(now_ms - a->linked_ms));
+    stop(a, EXIT_FAILURE);
+}
+
 /* Go on to the next state when this one is over. */
 static void advance(struct agent *a, int64_t now_ms)
 {
@@ -276,6 +289,7 @@ static void advance(struct agent *a, int64_t now_ms)
         log_error("out_of_memory", "what=outcomes");
         stop(a, EXIT_FAILURE);
     }
+    check_link(a, now_ms);
     if (a->state == AGENT_DRAINING && (pool_is_empty(&a->pool) || now_ms >= a->state_end_ms))
         leave(a, now_ms);
     if (a->state == AGENT_LEAVING && (dialler_unacked(a->dialler) == 0 ||
@@ -414,6 +428,7 @@ static int start(struct agent *a)
 
     if (result != 0)
         return result;
+    a->linked_ms = clock_now_ms();
     gethostname(a->host, sizeof(a->host) - 1);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     a->context = zmq_ctx_new();

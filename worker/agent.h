@@ -18,12 +18,14 @@ struct agent_config {
     uint32_t slots;       /* executors that run at the same time: 1 ... WIRE_SLOTS_MAX */
     const char *programs; /* folders to look for programs in, separated by ':' */
     uint32_t grace_ms;    /* how long running tasks may take after SIGTERM */
+    uint32_t gone_ms;     /* leave when there was no link for so long; 0: never */
 };
 
 /* Be the agent until it is told to leave: SIGTERM or SIGINT drain (a second one ends at once). Takes over SIGTERM,
  * SIGINT, SIGCHLD and SIGPIPE of the process, reaps all its children, and becomes their subreaper. Call it from the
  * main thread, while no other thread exists. Log lines say what happens.
- * Returns an exit code: 0 left in order, 1 refused by the broker or something else went wrong (logged). */
+ * Returns an exit code: 0 left in order, 1 refused by the broker, no broker for gone_ms, or something else went wrong
+ * (logged). */
 NODISCARD int agent_run(const struct agent_config *config);
 
 #endif

@@ -1,0 +1,267 @@
+/* From a login to an agent. Invariants: nothing is started before the configuration has come whole; the secret half
+ * of the key pair is never written anywhere; of two agents on a host the newer one stays. */
+#include "agent.h"
+#include "base/bootstrap.h"
+#include "base/clock.h"
+#include "base/curve.h"
+#include "base/log.h"
+#include "base/rundir.h"
+#include "base/settings.h"
+#include "base/wire.h"
+#include "cpus.h"
+#include "sshd.h"
+#include "takeover.h"
+#include "verbs.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIG_MS 5000 /* for the whole configuration to come */
+#define TAKEOVER_MS                                                                                \
+    1500 /* for the agent before this one: its key is not admitted any more, it has nothing to win */
+
+struct options {
+    const char *run_dir;
+    const char *programs;
+    uint64_t slots;
+    uint64_t grace_ms;
+};
+
+static const struct setting rows[] = {
+    {
+     .flag = "run-dir",
+     .variable = "WORKER_RUN_DIR",
+     .type = SETTING_TEXT,
+     .offset = offsetof(struct options, run_dir),
+     .fallback = "/run/scoop",
+     .min = 1,
+     .max = 100,
+     .help = "folder of the sshd verb",
+     },
+    {
+     .flag = "programs",
+     .variable = "WORKER_PROGRAMS",
+     .type = SETTING_TEXT,
+     .offset = offsetof(struct options,                programs),
+     .fallback = "/usr/libexec/scoop/programs",
+     .min = 1,
+     .help = "folders with the programs that may run, separated by ':'",
+     },
+    {
+     .flag = "grace-ms",
+     .variable = "WORKER_GRACE_MS",
+     .type = SETTING_NUMBER,
+     .offset = offsetof(struct options,                                 grace_ms),
+     .fallback = "8000",
+     .max = 3600000,
+     .unit = "ms",
+     .help = "how long running tasks may take after SIGTERM",
+     },
+    {
+     .flag = "slots",
+     .variable = "WORKER_SLOTS",
+     .type = SETTING_NUMBER,
+     .offset = offsetof(struct options,                    slots),
+     .fallback = "0",
+     .max = WIRE_SLOTS_MAX,
+     .help = "tasks at the same time; 0: as many as there are usable CPUs",
+     },
+};
+
+static const struct settings settings = {
+    .program = "scoop-worker serve",
+    .about =
+        "Becomes the agent of this host; run by sshd, configured by the broker on standard input.",
+    .example = "ssh -p 2222 worker < configuration",
+    .rows = rows,
+    .row_count = COUNT_OF(rows),
+};
+
+struct service {
+    const struct options *options;
+    char folder[RUNDIR_PATH_MAX];
+    struct bootstrap_config config;
+    struct curve_pair pair;
+    uint32_t slots;
+};
+
+/* ---- configuration ---- */
+
+/* One read with a deadline. Returns the bytes, 0 at the end, or a negative errno. */
+static ssize_t read_until(int fd, char *bytes, size_t size, int64_t until_ms)
+{
+    const int64_t left_ms = until_ms - clock_now_ms();
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    const int ready = poll(&input, 1, left_ms > 0 ? (int)left_ms : 0);
+
+    if (ready < 0)
+        return -errno;
+    if (ready == 0)
+        return -ETIMEDOUT;
+    const ssize_t n = read(fd, bytes, size);
+    return n >= 0 ? n : -errno;
+}
+
+/* Read until the line "end", the end of the stream, or the deadline. `text` ends in a zero byte. */
+static int read_text(char text[BOOTSTRAP_CONFIG_MAX], struct problem *problem)
+{
+    const int64_t until_ms = clock_now_ms() + CONFIG_MS;
+    size_t used = 0;
+
+    text[0] = '\0';
+    while (!bootstrap_config_complete(text)) {
+        const size_t room = BOOTSTRAP_CONFIG_MAX - 1 - used;
+        if (room == 0)
+            return problem_set(problem, -EFBIG, "configuration: longer than %d bytes",
+                               BOOTSTRAP_CONFIG_MAX);
+        const ssize_t n = read_until(STDIN_FILENO, text + used, room, until_ms);
+        if (n == -EINTR || n == -EAGAIN)
+            continue;
+        if (n == -ETIMEDOUT)
+            return problem_set(problem, -ETIMEDOUT, "configuration: not complete within %d ms",
+                               CONFIG_MS);
+        if (n < 0)
+            return problem_set(problem, (int)n, "configuration: %s", strerror((int)-n));
+        if (n == 0 || memchr(text + used, '\0', (size_t)n) != NULL)
+            break;
+        used += (size_t)n;
+        text[used] = '\0';
+    }
+    text[used] = '\0';
+    return 0;
+}
+
+static int read_config(struct service *service, struct problem *problem)
+{
+    char text[BOOTSTRAP_CONFIG_MAX];
+    const int rc = read_text(text, problem);
+
+    if (rc != 0)
+        return rc;
+    return bootstrap_read_config(text, &service->config, problem);
+}
+
+/* ---- answer ---- */
+
+static int write_answer(const struct service *service, struct problem *problem)
+{
+    struct bootstrap_answer answer = {.key = service->pair.public_half, .slots = service->slots};
+    char text[BOOTSTRAP_ANSWER_MAX];
+
+    snprintf(answer.version, sizeof(answer.version), "%s", settings_version());
+    if (gethostname(answer.host, sizeof(answer.host) - 1) != 0)
+        return problem_set(problem, -errno, "this host has no name: %s", strerror(errno));
+    const int length = bootstrap_write_answer(&answer, text);
+    if (length < 0)
+        return problem_set(problem, length, "the host's name \"%s\" is not a printable word",
+                           answer.host);
+    if (write(STDOUT_FILENO, text, (size_t)length) != length)
+        return problem_set(problem, -EPIPE, "the broker does not take the answer");
+    return 0;
+}
+
+/* From here on nobody is at the other end of standard input and output, and logs belong to the container. sshd ends
+ * its session when the last copy of its pipe is closed, so one stays, and no child inherits it. */
+static int leave_session(const struct service *service, struct problem *problem)
+{
+    char path[RUNDIR_PATH_MAX];
+    const int rc = rundir_path(service->folder, SSHD_LOG, path, problem);
+    int log = -1;
+
+    if (rc != 0)
+        return rc;
+    if (fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) < 0)
+        return problem_set(problem, -errno, "no descriptor left: %s", strerror(errno));
+    log = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(log >= 0 ? log : null, STDOUT_FILENO) < 0 ||
+        dup2(log >= 0 ? log : STDERR_FILENO, STDERR_FILENO) < 0)
+        return problem_set(problem, -errno, "standard streams: %s", strerror(errno));
+    close(null);
+    if (log >= 0)
+        close(log);
+    setsid();
+    return 0;
+}
+
+/* ---- life ---- */
+
+/* The broker may go away at any moment: that is the link's business, not a reason to die. */
+static void ignore_hangups(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGHUP, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static uint32_t choose_slots(uint64_t wanted)
+{
+    const uint32_t usable = wanted != 0 ? (uint32_t)wanted : cpus_usable("");
+
+    return usable < WIRE_SLOTS_MAX ? usable : WIRE_SLOTS_MAX;
+}
+
+static int prepare(struct service *service, struct problem *problem)
+{
+    char lock[RUNDIR_PATH_MAX];
+    int rc = 0;
+
+    ignore_hangups();
+    if ((rc = read_config(service, problem)) != 0 ||
+        (rc = rundir_make(service->options->run_dir, SSHD_FOLDER, service->folder, problem)) != 0 ||
+        (rc = rundir_path(service->folder, SSHD_LOCK, lock, problem)) != 0 ||
+        (rc = takeover_acquire(lock, TAKEOVER_MS, problem)) != 0)
+        return rc;
+    if (curve_make(&service->pair) != 0)
+        return problem_set(problem, -ENOTSUP, "this libzmq was built without CURVE");
+    service->slots = choose_slots(service->options->slots);
+    if ((rc = write_answer(service, problem)) != 0)
+        return rc;
+    return leave_session(service, problem);
+}
+
+static void wipe_service(struct service *service)
+{
+    curve_wipe(&service->pair);
+}
+
+static int run(const struct options *options)
+{
+    struct service service CLEANUP(wipe_service) = {.options = options};
+    struct problem problem = {.text = ""};
+
+    if (prepare(&service, &problem) != 0) {
+        fprintf(stderr, "scoop-worker: %s\n", problem.text);
+        return EXIT_FAILURE;
+    }
+    const struct agent_config config = {
+        .endpoint = service.config.broker,
+        .server_key = service.config.broker_key.text,
+        .public_key = service.pair.public_half.text,
+        .secret_key = service.pair.secret_half.text,
+        .slots = service.slots,
+        .programs = options->programs,
+        .grace_ms = (uint32_t)options->grace_ms,
+        .gone_ms = (uint32_t)service.config.gone_ms,
+    };
+    return agent_run(&config);
+}
+
+int verb_serve(int argc, char **argv)
+{
+    struct options options = {0};
+
+    log_init("worker");
+    switch (settings_read(&settings, argc, argv, &options, NULL)) {
+    case SETTINGS_DONE: return EXIT_SUCCESS;
+    case SETTINGS_USAGE: return 2;
+    case SETTINGS_RUN: return run(&options);
+    }
+    return EXIT_FAILURE;
+}
