@@ -113,13 +113,14 @@ int main(int argc, char **argv)
         return health_ask("miner", config.listen);
     log_init("miner");
 
-    struct metrics *metrics = metrics_new("miner");
+    /* Never freed: a ledger thread that still waits for Redis uses it until the exit. */
+    static struct metrics *metrics;
+    metrics = metrics_new("miner");
     const int stop_fd = open_signals();
     int rc = stop_fd < 0 ? stop_fd : -ENOMEM;
     if (stop_fd >= 0 && metrics != NULL)
         rc = mine(&config, metrics, stop_fd);
     else
         log_error("start_failed", "reason=\"%s\"", strerrordesc_np(-rc));
-    /* A ledger thread that still waits for Redis uses the metrics: the exit ends both. */
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -140,7 +140,9 @@ static int serve(const struct values *values)
 {
     struct httpd_route routes[WEBUI_ROUTES_MAX];
     struct webui webui = {.counts = NULL};
-    struct metrics *metrics = metrics_new("webui");
+    /* Never freed: a watcher that still waits for its peer uses it until the exit. */
+    static struct metrics *metrics;
+    metrics = metrics_new("webui");
     const int rc = metrics != NULL ? start(values, metrics, &webui) : -ENOMEM;
     int code = EXIT_FAILURE;
 
@@ -156,7 +158,6 @@ static int serve(const struct values *values)
         log_error("start_failed", "error=\"%s\"", strerrordesc_np(-rc));
     cluster_stop(webui.cluster);
     counts_stop(webui.counts);
-    /* The metrics stay: a watcher that still waits for its peer uses them until the exit. */
     return code;
 }
 
