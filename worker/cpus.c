@@ -36,7 +36,7 @@ static bool read_line(const char *path, char *line, int size)
 
 static long long read_number(const char *folder, const char *name)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX + 32];
     char line[64];
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
@@ -46,7 +46,7 @@ static long long read_number(const char *folder, const char *name)
 /* Version 2: "max 100000" or "150000 100000". */
 static uint32_t unified_limit(const char *folder)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX + 16];
     char line[64];
     char *rest = line;
 
