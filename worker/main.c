@@ -25,7 +25,7 @@ static void print_help(void)
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
         printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
     printf("\n'scoop-worker VERB --help' lists the options of a verb; --version prints the "
-           "version.\n");
+           "version;\n--health asks the sshd of this host.\n");
 }
 
 static int run_verb(const struct verb *verb, int argc, char **argv)
@@ -53,6 +53,9 @@ int main(int argc, char **argv)
         printf("scoop-worker %s\n", settings_version());
         return EXIT_SUCCESS;
     }
+    /* Of a container, whose first process is sshd's keeper. */
+    if (strcmp(word, "--health") == 0)
+        return verb_sshd(argc, argv);
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         if (strcmp(word, verbs[i].name) == 0)
             return run_verb(&verbs[i], argc - 1, argv + 1);
