@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "loop.h"
+#include "monitor.h"
 #include "options.h"
 #include "trust.h"
 
@@ -28,6 +29,7 @@ static int open_stop_signals(void)
 
 static int serve(const struct options *options,
                  struct trust *trust,
+                 struct monitor *monitor,
                  void *context,
                  int stop_fd,
                  struct problem *problem)
@@ -38,6 +40,7 @@ static int serve(const struct options *options,
         .worker_listen = options->worker_listen,
         .secure = trust_secure,
         .secure_data = trust,
+        .meter = monitor_meter(monitor),
     };
     struct loop *loop = NULL;
     const char *endpoint = "";
@@ -46,6 +49,8 @@ static int serve(const struct options *options,
     if (rc != 0)
         return problem_set(problem, rc, "cannot listen on %s: %s", endpoint, zmq_strerror(-rc));
     rc = trust_begin(trust, problem);
+    if (rc == 0)
+        rc = monitor_begin(monitor, options, loop, trust);
     if (rc == 0) {
         log_info("listening", "clients=%s workers=%s", options->client_listen,
                  options->worker_listen);
@@ -53,6 +58,7 @@ static int serve(const struct options *options,
         if (rc != 0)
             problem_set(problem, rc, "the loop ended: %s", zmq_strerror(-rc));
     }
+    monitor_end(monitor);
     trust_end(trust);
     loop_free(loop);
     return rc;
@@ -67,12 +73,14 @@ static int run(const struct options *options, struct problem *problem)
         return rc;
     const int stop_fd = open_stop_signals();
     void *context = zmq_ctx_new();
-    if (stop_fd < 0 || context == NULL)
+    struct monitor *monitor = monitor_new();
+    if (stop_fd < 0 || context == NULL || monitor == NULL)
         return problem_set(problem, -errno, "cannot start: %s", strerror(errno));
     rc = trust_start(options, context, &trust, problem);
     if (rc == 0)
-        rc = serve(options, trust, context, stop_fd, problem);
+        rc = serve(options, trust, monitor, context, stop_fd, problem);
     trust_stop(trust);
+    monitor_free(monitor);
     zmq_ctx_term(context);
     close(stop_fd);
     return rc;
@@ -89,9 +97,11 @@ int main(int argc, char **argv)
     case SETTINGS_USAGE: return 2;
     case SETTINGS_RUN: break;
     }
+    if (options.health)
+        return monitor_ask(&options);
     const int rc = run(&options, &problem);
 
-    if (rc != 0)
+    if (rc != 0 && problem.text[0] != '\0')
         fprintf(stderr, "scoop-broker: %s\n", problem.text);
     log_info("stopped", "result=%d", rc);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -114,6 +114,19 @@ static const struct setting rows[] = {
         .unit = "ms",
         .help = "agents started over ssh end when they had no link for so long",
     },
+    {
+        .flag = "listen",
+        .variable = "LISTEN",
+        .type = SETTING_ADDRESS,
+        .offset = offsetof(struct options, listen),
+        .help = "address of /health and /metrics (default: 127.0.0.1:5557 with tcp, none with ipc)",
+    },
+    {
+        .flag = "health",
+        .type = SETTING_HEALTH,
+        .offset = offsetof(struct options, health),
+        .help = "ask the instance that runs here; exit 0 or 1",
+    },
 };
 
 const struct settings options_settings = {

@@ -4,6 +4,7 @@
 
 #include "base/settings.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Filled in by settings_read(); texts live as long as the process. */
@@ -20,6 +21,8 @@ struct options {
     const char *ssh_user;
     const char *run_dir;
     uint64_t gone_ms;
+    const char *listen; /* of /health and /metrics; NULL: see monitor_begin() */
+    bool health;
 };
 
 extern const struct settings options_settings;
