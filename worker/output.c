@@ -38,6 +38,8 @@ static void end_line(struct output *o, int64_t now_ms)
 {
     char quoted[4 * OUTPUT_LINE_BYTES + 1];
 
+    if (o->line_bytes == 0)
+        return; /* empty, or the end of one that was logged in parts */
     o->line[o->line_bytes] = '\0';
     o->line_bytes = 0;
     if (!may_log(o, now_ms)) {
@@ -104,8 +106,7 @@ void output_finish(struct output *o, int64_t now_ms)
     if (o->fd < 0)
         return;
     (void)read_chunks(o, FINISH_CHUNKS_MAX, now_ms);
-    if (o->line_bytes != 0)
-        end_line(o, now_ms);
+    end_line(o, now_ms);
     if (o->dropped != 0)
         log_warn("executor_output_dropped", "program=%s pid=%d stream=%s lines=%llu", o->program,
                  (int)o->pid, o->stream, (unsigned long long)o->dropped);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "strays.h"
+#include "verdict.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -407,87 +408,11 @@ void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t n
 
 /* ---- ends ---- */
 
-/* "signal 11 (Segmentation fault)" or "exit status 3", and the exit code that stands for it. */
-static uint32_t describe_status(int status, char *text, size_t size)
-{
-    if (WIFSIGNALED(status)) {
-        const char *const what = sigdescr_np(WTERMSIG(status));
-
-        snprintf(text, size, "signal %d (%s)", WTERMSIG(status), what != NULL ? what : "unknown");
-        return 128U + (uint32_t)WTERMSIG(status);
-    }
-    snprintf(text, size, "exit status %d", WEXITSTATUS(status));
-    return (uint32_t)WEXITSTATUS(status);
-}
-
-/* What happened, in words, with the end of stderr. Returns the code. */
-static uint32_t describe_crash(const struct executor *e, int status, char *text, size_t size)
-{
-    char tail[OUTPUT_TAIL_BYTES + 512];
-    char what[128];
-    uint32_t code = describe_status(status, what, sizeof(what));
-
-    if (e->blame == EXECUTOR_NONSENSE)
-        snprintf(what, sizeof(what), "it overwrote the memory that it shares with the agent");
-    if (e->blame == EXECUTOR_SILENT)
-        snprintf(what, sizeof(what), "the program did not call scoop_init() within %d s",
-                 EXECUTOR_START_MS / 1000);
-    output_tail(&e->err, tail, sizeof(tail));
-    snprintf(text, size, tail[0] != '\0' ? "%s; stderr: %s" : "%s", what, tail);
-    return code;
-}
-
-static void
-report_crash(struct pool *pool, const struct executor *e, const struct task *task, int status)
-{
-    char text[WIRE_TEXT_MAX];
-    const uint32_t code = describe_crash(e, status, text, sizeof(text));
-
-    log_warn("task_crashed", "task=%llx attempt=%u function=%s program=%s pid=%d code=%u",
-             (unsigned long long)task->id, task->attempt, task->function->name, e->program->path,
-             (int)e->pid, code);
-    report_failure(pool->report, task, WIRE_CRASHED, code, text);
-}
-
-static void report_overtime(struct pool *pool, const struct task *task)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), "it ran longer than its limit of %u ms", task->limit_ms);
-    report_failure(pool->report, task, WIRE_TIMEOUT, task->limit_ms, text);
-}
-
-/* The outcome of the oldest task of an executor that ended. False: it had none, or had no part in the end. */
-static bool
-report_end(struct pool *pool, const struct executor *e, const struct task *task, int status)
-{
-    switch (e->blame) {
-    case EXECUTOR_OVERTIME:
-        if (e->blame_id != task->id)
-            return false; /* it was through in the last moment, and this is its neighbour */
-        report_overtime(pool, task);
-        return true;
-    case EXECUTOR_REVOKED:
-        if (e->blame_id != task->id)
-            return false;
-        report_failure(pool->report, task, WIRE_CANCELLED, 0, "revoked while it ran");
-        return true;
-    case EXECUTOR_DISMISSED: return false;
-    case EXECUTOR_ALIVE:
-        if (!executor_had_begun(e))
-            return false;
-        break;
-    case EXECUTOR_NONSENSE:
-    case EXECUTOR_SILENT: break;
-    }
-    report_crash(pool, e, task, status);
-    return true;
-}
-
 /* Settle its tasks: the oldest one as it deserves, those behind it run elsewhere. */
 static void settle_tasks(struct pool *pool, struct executor *e, int status)
 {
-    if (e->flying.count != 0 && report_end(pool, e, task_queue_at(&e->flying, 0), status))
+    if (e->flying.count != 0 &&
+        verdict_report(pool->report, e, task_queue_at(&e->flying, 0), status))
         blob_unref(task_queue_pop_front(&e->flying).frame);
     while (e->flying.count != 0) {
         struct task task = task_queue_pop_back(&e->flying);
@@ -521,7 +446,7 @@ static void bury(struct pool *pool, struct executor *e, int status, int64_t now_
         e->blame = EXECUTOR_NONSENSE;
     output_finish(&e->out, now_ms);
     output_finish(&e->err, now_ms);
-    (void)describe_status(status, text, sizeof(text));
+    (void)verdict_status(status, text, sizeof(text));
     log_event(e->blame == EXECUTOR_DISMISSED ? LOG_DEBUG : LOG_INFO, "executor_ended",
               "program=%s pid=%d status=\"%s\" tasks=%llu", e->program->path, (int)e->pid, text,
               (unsigned long long)e->answered);

@@ -1,0 +1,395 @@
+/* The agent's end against an executor that this test plays itself, well-behaved or not. */
+#include "worker/executor.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <string.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define CAPACITY 65536
+
+struct stage {
+    void *context;
+    struct report report;
+    struct program *program;
+    struct function *function;
+    struct executor *executor;
+    struct channel far; /* the executor's own mapping */
+    struct blob *frame;
+    uint64_t next_id;
+};
+
+static struct wire_bytes view(const char *text)
+{
+    return (struct wire_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* A ready executor of a function int -> int that is known to be short. */
+static struct stage given_an_executor(void)
+{
+    const uint8_t sha256[PROGRAM_SHA256_BYTES] = {0};
+    const struct wire_function wire = {.argument_bytes = 4, .result_bytes = 4, .name = view("f")};
+    struct stage s = {.context = zmq_ctx_new(), .next_id = 1};
+    const struct dialler_config config = {
+        .context = s.context,
+        .endpoint = "ipc:///nonexistent/test",
+        .role = WIRE_AGENT,
+        .name = "test",
+    };
+    int fd = -1;
+
+    cr_assert_eq(dialler_new(&config, &s.report.dialler), 0);
+    s.report.host = "h1";
+    s.program = program_new(view(""), sha256);
+    s.function = program_function(s.program, &wire);
+    function_measured(s.function, 0);
+    s.executor = calloc(1, sizeof(*s.executor));
+    *s.executor = (struct executor){
+        .program = s.program,
+        .bell = -1,
+        .ready = true,
+        .out = {.fd = -1},
+        .err = {.fd = -1},
+    };
+    cr_assert_eq(channel_file(CAPACITY, &fd), 0);
+    cr_assert_eq(channel_map(&s.executor->channel, fd), 0);
+    cr_assert_eq(channel_map(&s.far, fd), 0);
+    close(fd);
+    s.frame = blob_new(4 * CAPACITY);
+    return s;
+}
+
+static void after(struct stage *s)
+{
+    report_fini(&s->report);
+    executor_free(s->executor);
+    program_free(s->program);
+    channel_unmap(&s->far);
+    dialler_free(s->report.dialler);
+    zmq_ctx_term(s->context);
+    cr_assert_eq(atomic_load(&s->frame->references), 1, "a task's frame leaked");
+    blob_unref(s->frame);
+}
+
+static struct task next_task(struct stage *s, uint32_t argument_bytes)
+{
+    return (struct task){
+        .id = s->next_id++,
+        .function = s->function,
+        .frame = blob_ref(s->frame),
+        .argument = s->frame->data,
+        .argument_bytes = argument_bytes,
+        .attempt = 1,
+    };
+}
+
+static void feed(struct stage *s, int tasks)
+{
+    while (tasks-- > 0) {
+        const struct task task = next_task(s, 4);
+
+        cr_assert(executor_takes(s->executor, &task));
+        cr_assert_eq(executor_feed(s->executor, &task, 0), 0);
+    }
+    executor_publish(s->executor);
+}
+
+static int collect(struct stage *s)
+{
+    return executor_collect(s->executor, &s->report, 0);
+}
+
+/* ---- the executor's part ---- */
+
+/* The next record of the agent's; its body is dropped. */
+static struct channel_task take(struct stage *s)
+{
+    struct channel_task record;
+    size_t ready = 0;
+
+    cr_assert_eq(ring_ready(&s->far.tasks, &ready), 0);
+    cr_assert_geq(ready, sizeof(record));
+    memcpy(&record, ring_take_at(&s->far.tasks), sizeof(record));
+    ring_take(&s->far.tasks, channel_record_bytes(record.bytes));
+    cr_assert_not(ring_release(&s->far.tasks));
+    return record;
+}
+
+static struct channel_task take_task(struct stage *s)
+{
+    struct channel_task record = take(s);
+
+    if (record.function == CHANNEL_DEFINE)
+        record = take(s);
+    return record;
+}
+
+static void claim(struct stage *s)
+{
+    atomic_fetch_add(&s->far.shared->claim, 1);
+}
+
+static void put(struct stage *s, struct channel_outcome head)
+{
+    const size_t total = channel_record_bytes(head.bytes < CAPACITY / 2 ? head.bytes : 0);
+
+    memset(ring_put_at(&s->far.outcomes), 0, total);
+    memcpy(ring_put_at(&s->far.outcomes), &head, sizeof(head));
+    ring_put(&s->far.outcomes, total);
+    cr_assert_not(ring_publish(&s->far.outcomes));
+}
+
+static void put_ok(struct stage *s, uint64_t id)
+{
+    put(s, (struct channel_outcome){.bytes = 4, .id = (uint32_t)id, .outcome = WIRE_OK});
+}
+
+/* ---- feeding ---- */
+
+Test(executor, is_told_of_a_function_before_its_first_task)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 2);
+    cr_assert_eq(take(&s).function, CHANNEL_DEFINE);
+    cr_assert_eq(take(&s).id, 1);
+    cr_assert_eq(take(&s).id, 2);
+    after(&s);
+}
+
+Test(executor, takes_one_task_only_of_a_function_that_was_never_measured)
+{
+    struct stage s = given_an_executor();
+    struct task second;
+
+    s.function->measured = false;
+    feed(&s, 1);
+    second = next_task(&s, 4);
+    cr_assert_not(executor_takes(s.executor, &second));
+    blob_unref(second.frame);
+    after(&s);
+}
+
+Test(executor, takes_no_more_than_two_milliseconds_ahead)
+{
+    struct stage s = given_an_executor();
+    struct task task = next_task(&s, 4);
+
+    s.function->mean_ns = 400000;
+    feed(&s, 5);
+    cr_assert_not(executor_takes(s.executor, &task));
+    blob_unref(task.frame);
+    after(&s);
+}
+
+Test(executor, takes_no_more_than_its_ring_holds)
+{
+    struct stage s = given_an_executor();
+    struct task task = next_task(&s, 4);
+    int fed = 0;
+
+    while (executor_takes(s.executor, &task)) {
+        feed(&s, 1);
+        fed++;
+    }
+    cr_assert_gt(fed, 1000);
+    blob_unref(task.frame);
+    after(&s);
+}
+
+Test(executor, gets_a_task_that_is_larger_than_the_ring_in_pieces)
+{
+    struct stage s = given_an_executor();
+    struct task task = next_task(&s, 3 * CAPACITY + 5);
+    size_t got = 0;
+
+    memset(s.frame->data, 'x', s.frame->capacity);
+    cr_assert_eq(executor_feed(s.executor, &task, 0), 0);
+    executor_publish(s.executor);
+    cr_assert_eq(take(&s).function, CHANNEL_DEFINE);
+    while (s.executor->rest_bytes != 0) {
+        size_t ready = 0;
+
+        cr_assert_eq(ring_ready(&s.far.tasks, &ready), 0);
+        cr_assert_gt(ready, 0);
+        ring_take(&s.far.tasks, ready);
+        cr_assert_not(ring_release(&s.far.tasks));
+        got += ready;
+        cr_assert_eq(collect(&s), 0);
+    }
+    size_t ready = 0;
+    cr_assert_eq(ring_ready(&s.far.tasks, &ready), 0);
+    cr_assert_eq(got + ready, channel_record_bytes(3 * CAPACITY + 5));
+    after(&s);
+}
+
+/* ---- collecting ---- */
+
+Test(executor, reports_what_was_answered_in_order)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 3);
+    put_ok(&s, 1);
+    put_ok(&s, 2);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_eq(s.report.counts[WIRE_OK], 2);
+    cr_assert_eq(s.executor->flying.count, 1);
+    put_ok(&s, 3);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_eq(s.report.total, 3);
+    after(&s);
+}
+
+struct nonsense_case {
+    char name[40];
+    struct channel_outcome head;
+};
+
+ParameterizedTestParameters(executor, is_not_believed_nonsense)
+{
+    static struct nonsense_case cases[] = {
+        {"another task",               {.bytes = 4, .id = 2, .outcome = WIRE_OK}           },
+        {"a result that is too short", {.bytes = 3, .id = 1, .outcome = WIRE_OK}           },
+        {"a result that is too long",  {.bytes = 5, .id = 1, .outcome = WIRE_OK}           },
+        {"an endless result",          {.bytes = UINT32_MAX, .id = 1, .outcome = WIRE_OK}  },
+        {"crashed, says who runs",     {.bytes = 4, .id = 1, .outcome = WIRE_CRASHED}      },
+        {"lost",                       {.bytes = 4, .id = 1, .outcome = WIRE_LOST}         },
+        {"an unknown outcome",         {.bytes = 4, .id = 1, .outcome = 99}                },
+        {"a failure that is none",     {.bytes = 4, .id = 1, .outcome = WIRE_FAILED}       },
+        {"a failure without bytes",    {.bytes = 0, .id = 1, .outcome = WIRE_FAILED}       },
+        {"an endless failure",         {.bytes = 1U << 30, .id = 1, .outcome = WIRE_FAILED}},
+        {"ready again",                {.bytes = 0, .id = 1, .outcome = CHANNEL_READY}     },
+    };
+    return cr_make_param_array(struct nonsense_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct nonsense_case *c, executor, is_not_believed_nonsense)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 1);
+    put(&s, c->head);
+    cr_assert_eq(collect(&s), -EPROTO, "%s", c->name);
+    cr_assert_eq(s.report.total, 0, "%s was reported", c->name);
+    after(&s);
+}
+
+Test(executor, is_not_believed_answers_to_nothing)
+{
+    struct stage s = given_an_executor();
+
+    put_ok(&s, 1);
+    cr_assert_eq(collect(&s), -EPROTO);
+    after(&s);
+}
+
+Test(executor, is_not_believed_before_it_is_ready)
+{
+    struct stage s = given_an_executor();
+
+    s.executor->ready = false;
+    feed(&s, 1);
+    put_ok(&s, 1);
+    cr_assert_eq(collect(&s), -EPROTO);
+    after(&s);
+}
+
+Test(executor, is_not_believed_an_impossible_position)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 1);
+    atomic_store(&s.far.outcomes.shared->written, UINT64_MAX);
+    cr_assert_eq(collect(&s), -EPROTO);
+    after(&s);
+}
+
+/* ---- recall ---- */
+
+Test(executor, gives_back_what_it_has_not_begun)
+{
+    struct stage s = given_an_executor();
+    struct task_queue queue = {0};
+
+    feed(&s, 5);
+    take_task(&s);
+    claim(&s);
+    cr_assert_eq(executor_recall(s.executor, &queue), 0);
+    cr_assert_eq(s.executor->flying.count, 1);
+    cr_assert_eq(queue.count, 4);
+    for (uint32_t i = 0; i < 4; i++)
+        cr_assert_eq(task_queue_at(&queue, i)->id, 2 + i);
+    cr_assert(atomic_load(&s.far.shared->claim) == (1 | CHANNEL_CLOSED));
+    for (uint64_t id = 2; id <= 5; id++)
+        cr_assert_eq(take(&s).id, id);
+    cr_assert_eq(take(&s).function, CHANNEL_RESUME);
+    task_queue_fini(&queue);
+    after(&s);
+}
+
+Test(executor, is_not_recalled_again_before_it_went_on)
+{
+    struct stage s = given_an_executor();
+    struct task_queue queue = {0};
+
+    feed(&s, 3);
+    claim(&s);
+    cr_assert_eq(executor_recall(s.executor, &queue), 0);
+    feed(&s, 2);
+    cr_assert_eq(executor_recall(s.executor, &queue), 0);
+    cr_assert_eq(s.executor->flying.count, 3, "the second recall does nothing");
+    atomic_store(&s.far.shared->claim, 1); /* it met CHANNEL_RESUME */
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_eq(executor_recall(s.executor, &queue), 0);
+    cr_assert_eq(s.executor->flying.count, 1);
+    task_queue_fini(&queue);
+    after(&s);
+}
+
+struct claim_case {
+    uint64_t claim;
+};
+
+ParameterizedTestParameters(executor, is_not_believed_an_impossible_claim)
+{
+    static struct claim_case cases[] = {{4}, {UINT64_MAX}, {CHANNEL_CLOSED}, {CHANNEL_CLOSED - 1}};
+
+    return cr_make_param_array(struct claim_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct claim_case *c, executor, is_not_believed_an_impossible_claim)
+{
+    struct stage s = given_an_executor();
+    struct task_queue queue = {0};
+
+    feed(&s, 3);
+    atomic_store(&s.far.shared->claim, c->claim);
+    cr_assert_eq(executor_recall(s.executor, &queue), -EPROTO);
+    cr_assert_eq(queue.count, 0);
+    after(&s);
+}
+
+Test(executor, had_begun_its_task_when_it_claimed_it)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 2);
+    claim(&s);
+    put_ok(&s, 1);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_not(executor_had_begun(s.executor));
+    claim(&s);
+    cr_assert(executor_had_begun(s.executor));
+    after(&s);
+}
+
+Test(executor, that_never_answered_is_blamed_on_its_first_task)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 2);
+    cr_assert(executor_had_begun(s.executor));
+    after(&s);
+}
