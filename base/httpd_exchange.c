@@ -183,19 +183,15 @@ static void response_init(struct httpd_response *response)
 }
 
 /* Every field but the response's bytes, which would cost more to clear than the rest together. */
-static void exchange_init(struct exchange *x,
-                          struct worker *worker,
-                          struct MHD_Connection *connection,
-                          const char *target,
-                          const char *method)
+static void
+exchange_init(struct exchange *x, struct worker *worker, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    x->head = strcmp(method, "HEAD") == 0;
     x->request = (struct httpd_request){
-        .method = x->head ? "GET" : method,
-        .path = path_of_target(target),
+        .method = "-",
+        .path = "-",
         .thread = worker->index,
         .find = find_in_request,
     };
@@ -205,16 +201,39 @@ static void exchange_init(struct exchange *x,
     x->link = info->socket_context;
     x->connection = connection;
     x->route = no_route;
-    x->phase = PHASE_BODY;
+    x->phase = PHASE_HEAD;
     x->start_us = clock_now_us();
     x->since_ms = x->start_us / 1000;
+    x->suspended = false;
+    x->head = false;
+    x->has_body = false;
     x->none_match = NULL;
     x->status = 0;
     x->lingered_bytes = 0;
-    x->suspended = false;
     x->holds_gate = false;
     x->turned_away = false;
     x->ticket = NULL;
+}
+
+/* The bytes that may stand in a request's target; MHD itself would let a space pass. */
+static bool is_target(const char *text)
+{
+    while (*text > ' ' && *text != 0x7f)
+        text++;
+    return *text == '\0';
+}
+
+void *exchange_on_target(void *argument, const char *target, struct MHD_Connection *connection)
+{
+    struct worker *worker = argument;
+    struct exchange *x = exchange_new(worker);
+
+    if (x == NULL)
+        return NULL;
+    worker->in_flight++;
+    exchange_init(x, worker, connection);
+    x->bad_line = !is_target(target);
+    return x;
 }
 
 /* Is there anything in the head that two readers could understand differently? */
@@ -223,6 +242,8 @@ static bool head_is_ambiguous(const struct head *head, const char *version)
     const bool chunked = head->codings == 1 && strcasecmp(head->coding, "chunked") == 0;
 
     if (head->malformed || head->lengths > 1 || head->hosts > 1)
+        return true;
+    if (head->hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
         return true;
     if (head->codings == 0)
         return false;
@@ -239,9 +260,10 @@ static bool accept_head(struct exchange *x, const struct head *head, const char 
     x->has_body = head->codings > 0;
     if (head->length != NULL && parse_u64(head->length, 0, UINT64_MAX, &length) == 0)
         x->has_body |= length > 0;
-    if (head_is_ambiguous(head, version)) {
+    if (x->bad_line || head_is_ambiguous(head, version)) {
         stats_refused(httpd, REFUSED_MALFORMED);
-        httpd_reply_error(&x->response, 400, "bad_request", "ambiguous or malformed header fields");
+        httpd_reply_error(&x->response, 400, "bad_request", "ambiguous or malformed %s",
+                          x->bad_line ? "request line" : "header fields");
         return false;
     }
     x->route = find_route(httpd, x->request.method, x->request.path, &allow);
@@ -277,7 +299,9 @@ static enum MHD_Result add_headers(const struct exchange *x, struct MHD_Response
         ok &= MHD_add_response_header(out, "ETag", response->etag);
     for (size_t i = 0; i < response->header_count; i++)
         ok &= MHD_add_response_header(out, response->headers[i].name, response->headers[i].value);
-    if (atomic_load_explicit(&x->worker->httpd->draining, memory_order_relaxed))
+    /* After a request that others may read differently, nothing of this connection is trusted. */
+    if (response->status == 400 ||
+        atomic_load_explicit(&x->worker->httpd->draining, memory_order_relaxed))
         ok &= MHD_add_response_header(out, "Connection", "close");
     return ok;
 }
@@ -401,33 +425,27 @@ static enum MHD_Result refuse_during_body(struct exchange *x)
     return MHD_YES;
 }
 
-static enum MHD_Result on_head(struct worker *worker,
-                               struct MHD_Connection *connection,
-                               const char *target,
-                               const char *method,
-                               const char *version,
-                               void **slot)
+static enum MHD_Result
+on_head(struct exchange *x, const char *target, const char *method, const char *version)
 {
-    struct exchange *x = exchange_new(worker);
     struct head head = {0};
 
-    if (x == NULL)
-        return MHD_NO;
-    *slot = x;
-    worker->in_flight++;
-    exchange_init(x, worker, connection, target, method);
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, read_header, &head);
+    x->phase = PHASE_BODY;
+    x->head = strcmp(method, "HEAD") == 0;
+    x->bad_line |= !is_token(method);
+    if (is_token(method))
+        x->request.method = x->head ? "GET" : method;
+    x->request.path = path_of_target(target);
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, read_header, &head);
     x->none_match = head.none_match;
-    x->expects_continue = head.expects_continue;
-    const bool accepted = accept_head(x, &head, version);
     link_set_deadline(x->link, x->since_ms + HTTPD_STALL_MS);
-    if (accepted)
+    if (accept_head(x, &head, version))
         return MHD_YES;
     x->phase = PHASE_REFUSED;
     if (!x->has_body)
         return MHD_YES;
     /* A client that waits for our "100 Continue" sends nothing more: the ordinary way will do. */
-    return x->expects_continue ? respond(x) : refuse_during_body(x);
+    return head.expects_continue ? respond(x) : refuse_during_body(x);
 }
 
 static enum MHD_Result on_chunk(struct exchange *x, const char *bytes, size_t size)
@@ -478,6 +496,7 @@ static enum MHD_Result on_complete(struct exchange *x)
 {
     forget_suspension(x);
     switch (x->phase) {
+    case PHASE_HEAD: return MHD_NO;
     case PHASE_BODY: return wait_at_gate(x) ? run_handler(x) : MHD_YES;
     case PHASE_REFUSED: return respond(x);
     case PHASE_LINGER: return MHD_NO;
@@ -487,7 +506,7 @@ static enum MHD_Result on_complete(struct exchange *x)
     return MHD_NO;
 }
 
-enum MHD_Result exchange_on_request(void *worker,
+enum MHD_Result exchange_on_request(void *unused,
                                     struct MHD_Connection *connection,
                                     const char *path,
                                     const char *method,
@@ -498,8 +517,12 @@ enum MHD_Result exchange_on_request(void *worker,
 {
     struct exchange *x = *slot;
 
+    (void)unused;
+    (void)connection;
     if (x == NULL)
-        return on_head(worker, connection, path, method, version, slot);
+        return MHD_NO;
+    if (x->phase == PHASE_HEAD)
+        return on_head(x, path, method, version);
     if (*size == 0)
         return on_complete(x);
     const size_t taken = *size;
@@ -521,6 +544,11 @@ void exchange_on_completed(void *argument,
     if (x == NULL)
         return;
     *slot = NULL;
+    if (x->phase == PHASE_HEAD) {
+        /* MHD refused the head, or the connection broke off within it. */
+        stats_refused(worker->httpd, REFUSED_MALFORMED);
+        x->status = 400;
+    }
     forget_suspension(x); /* the client may have gone meanwhile */
     wait_leave_gate(x);
     wait_forget_ticket(x);

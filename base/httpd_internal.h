@@ -24,6 +24,7 @@ struct link {
 };
 
 enum exchange_phase {
+    PHASE_HEAD,    /* the request line is in */
     PHASE_BODY,    /* head accepted, the body comes in */
     PHASE_REFUSED, /* the response is ready, it says no */
     PHASE_LINGER,  /* refused and answered while the body still comes in */
@@ -44,8 +45,8 @@ struct exchange {
     int64_t since_ms;       /* the body began to come in, or the answer to go out */
     bool suspended;         /* counted in worker->suspended */
     bool head;              /* a HEAD request */
+    bool bad_line;          /* the request line holds what none may hold */
     bool has_body;          /* announced by the head */
-    bool expects_continue;  /* the client waits before it sends the body */
     const char *none_match; /* If-None-Match */
     unsigned status;        /* of the response once sent; 0: none */
     uint64_t lingered_bytes;
@@ -141,7 +142,8 @@ void worker_resume(struct exchange *x);
 void link_set_deadline(struct link *link, int64_t deadline_ms);
 
 /* httpd_exchange.c: the callbacks that MHD calls for a request. */
-enum MHD_Result exchange_on_request(void *worker,
+void *exchange_on_target(void *worker, const char *target, struct MHD_Connection *connection);
+enum MHD_Result exchange_on_request(void *unused,
                                     struct MHD_Connection *connection,
                                     const char *path,
                                     const char *method,

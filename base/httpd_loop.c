@@ -246,15 +246,20 @@ static int watch(int epoll_fd, int fd, enum loop_wake wake)
 static struct MHD_Daemon *start_mhd(struct worker *worker)
 {
     const unsigned connections_max = HTTPD_CONNECTIONS_MAX + HTTPD_CONNECTIONS_RESERVED;
+    const unsigned flags =
+        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
 
-    /* clang-format off: one option a line */
-    return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
-        NULL, NULL, exchange_on_request, worker, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed,
-        worker, MHD_OPTION_NOTIFY_CONNECTION, on_connection, worker, MHD_OPTION_UNESCAPE_CALLBACK,
-        exchange_unescape, NULL, MHD_OPTION_CONNECTION_LIMIT, connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_HEAD_BYTES_MAX,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    /* One option a line. */
+    /* clang-format off */
+    return MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, NULL,
+                            MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, worker,
+                            MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, worker,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, worker,
+                            MHD_OPTION_UNESCAPE_CALLBACK, exchange_unescape, NULL,
+                            MHD_OPTION_CONNECTION_LIMIT, connections_max,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_HEAD_BYTES_MAX,
+                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+                            MHD_OPTION_END);
     /* clang-format on */
 }
 

@@ -57,8 +57,8 @@ static void write_all(int fd, const char *bytes, size_t length)
 }
 
 /* Format one line with its newline; an over-long one is cut visibly. Returns its length. */
-static size_t
-format_line(char *line, enum log_level level, const char *event, const char *format, va_list fields)
+static PRINTF(4, 0) size_t format_line(
+    char *line, enum log_level level, const char *event, const char *format, va_list fields)
 {
     const size_t size = LOG_LINE_MAX + 1;
     size_t used = (size_t)format_stamp(line, size);

@@ -8,9 +8,9 @@ import struct
 import time
 
 import pytest
-from conftest import children, is_alive, wait_until
 from fake_broker import (BYE, CANCELLED, CRASHED, DRAIN, FAILED, OK, REFUSED_TASK, TIMEOUT, VARIABLE,
                          FakeBroker, failure)
+from programs import children, eventually, is_alive
 
 
 @pytest.fixture
@@ -21,14 +21,15 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def agent(broker, start, programs, tmp_path):
-    """agent(slots, ...) -> Process, when it has said HELLO."""
+def agent(broker, start, tmp_path):
+    """agent(slots, ...) -> Program, when it has said HELLO."""
 
     def run(slots=2, *options, environment=None):
-        process = start([programs / "scoop-worker", "run", "--broker", f"ipc://{tmp_path}/workers",
-                         "--slots", slots, *options], environment)
+        process = start("scoop-worker", "run", "--broker", f"ipc://{tmp_path}/workers",
+                        "--slots", slots, *options, ready=None,
+                        env={"ASAN_OPTIONS": "handle_segv=0", **(environment or {})})
         broker.wait_for_agent()
-        process.wait_for_log("link_open")
+        process.wait_for("link_open")
         return process
 
     return run
@@ -193,7 +194,7 @@ def test_command_does_not_wait_for_what_it_left_in_the_background(broker, agent)
     broker.tasks([(1, f, shell("sleep 100 & echo $!"))])
     status, out, _ = read_command(broker.wait_for([1], 5)[0])
     assert status == 0
-    wait_until(lambda: not is_alive(int(out)), 5, "the end of what was left")
+    eventually(lambda: not is_alive(int(out)), "the end of what was left", 5)
 
 
 @pytest.mark.parametrize("argument", [b"", bytes(4), b"echo", command("x") + b"x"])
@@ -313,7 +314,7 @@ def test_an_idle_executor_that_is_killed_is_replaced(broker, agent):
     broker.wait_for([1])
     (first,) = children(process.pid)
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: children(process.pid) == [], what="the end of the executor")
+    eventually(lambda: children(process.pid) == [], "the end of the executor")
     broker.tasks([(2, f, int32(-2))])
     assert broker.wait_for([2])[0].bytes == int32(2)
     assert children(process.pid) != [first]
@@ -325,8 +326,8 @@ def test_what_an_executor_prints_is_logged(broker, agent):
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, shell("echo spoken > /proc/$PPID/fd/2; echo loud > /proc/$PPID/fd/1"))])
     broker.wait_for([1])
-    process.wait_for_log('stream=stderr dropped=0 text="spoken"')
-    process.wait_for_log('stream=stdout dropped=0 text="loud"')
+    process.wait_for('stream=stderr dropped=0 text="spoken"')
+    process.wait_for('stream=stdout dropped=0 text="loud"')
 
 
 def test_the_end_of_stderr_is_evidence(broker, agent):
@@ -353,7 +354,7 @@ def test_strays_end_with_their_executor(broker, agent, tmp_path):
     broker.tasks([(1, f, shell(script))])
     assert broker.wait_for([1])[0].kind == CRASHED
     pid = int((tmp_path / "pid").read_text())
-    wait_until(lambda: not is_alive(pid), 5, "the end of the stray")
+    eventually(lambda: not is_alive(pid), "the end of the stray", 5)
 
 
 # ---- limits and revocation ----
@@ -382,7 +383,7 @@ def test_a_revoked_task_is_killed_or_dropped(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, command("sleep", "60")), (2, f, command("sleep", "60")), (3, f, command("echo", "x"))])
-    wait_until(lambda: broker.pump() or children(process.pid), what="an executor")
+    eventually(lambda: broker.pump() or children(process.pid), "an executor")
     time.sleep(0.1)
     broker.revoke([2, 1])
     running, waiting, other = broker.wait_for([1, 2, 3], 5)
@@ -412,10 +413,10 @@ def test_starts_over_when_the_broker_does_not_know_it(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, command("sleep", "60"))])
-    (executor,) = wait_until(lambda: broker.pump() or children(process.pid), what="an executor")
+    (executor,) = eventually(lambda: broker.pump() or children(process.pid), "an executor")
     broker.gone()
     broker.pump_until(lambda: broker.hello_count == 2, what="another HELLO")
-    wait_until(lambda: not is_alive(executor), 5, "the end of the executor")
+    eventually(lambda: not is_alive(executor), "the end of the executor", 5)
     g = broker.function("absolute", 4, 4)
     broker.tasks([(2, g, int32(-2))])
     assert broker.wait_for([2])[0].bytes == int32(2)
@@ -427,20 +428,21 @@ def test_kills_what_it_runs_when_its_lease_runs_out(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, command("sleep", "60"))])
-    (executor,) = wait_until(lambda: broker.pump() or children(process.pid), what="an executor")
+    (executor,) = eventually(lambda: broker.pump() or children(process.pid), "an executor")
     broker.answer_pings = False
-    wait_until(lambda: broker.pump() and False or not is_alive(executor), 4, "the end of the executor")
-    process.wait_for_log("lease_expired")
+    eventually(lambda: broker.pump() and False or not is_alive(executor), "the end of the executor", 4)
+    process.wait_for("lease_expired")
 
 
 def test_executors_end_with_their_agent(broker, agent):
     process = agent(2)
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(i, f, command("sleep", "60")) for i in range(2)])
-    executors = wait_until(lambda: broker.pump() or len(children(process.pid)) == 2 and children(process.pid),
-                           what="two executors")
+    executors = eventually(
+        lambda: broker.pump() or len(children(process.pid)) == 2 and children(process.pid),
+        "two executors")
     process.kill()
-    wait_until(lambda: not any(map(is_alive, executors)), 5, "the end of the executors")
+    eventually(lambda: not any(map(is_alive, executors)), "the end of the executors", 5)
 
 
 # ---- leaving ----
@@ -450,8 +452,8 @@ def test_finishes_what_runs_when_told_to_leave(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, shell("sleep 0.5; echo done"))])
-    wait_until(lambda: broker.pump() or children(process.pid), what="an executor")
-    process.signal(signal.SIGTERM)
+    eventually(lambda: broker.pump() or children(process.pid), "an executor")
+    process.send_signal(signal.SIGTERM)
     assert read_command(broker.wait_for([1])[0]) == (0, "done\n", "")
     broker.pump_until(lambda: BYE in broker.seen, what="BYE")
     assert broker.seen.index(DRAIN) < broker.seen.index(BYE)
@@ -462,8 +464,8 @@ def test_kills_what_still_runs_when_the_grace_is_over(broker, agent):
     process = agent(1, "--grace-ms", "300")
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, command("sleep", "60"))])
-    (executor,) = wait_until(lambda: broker.pump() or children(process.pid), what="an executor")
-    process.signal(signal.SIGTERM)
+    (executor,) = eventually(lambda: broker.pump() or children(process.pid), "an executor")
+    process.send_signal(signal.SIGTERM)
     broker.pump_until(lambda: BYE in broker.seen, 3, "BYE")
     assert process.wait(3) == 0
     assert not is_alive(executor)
@@ -474,16 +476,16 @@ def test_a_second_signal_ends_it_at_once(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, command("sleep", "60"))])
-    wait_until(lambda: broker.pump() or children(process.pid), what="an executor")
-    process.signal(signal.SIGTERM)
-    process.wait_for_log("draining")
-    process.signal(signal.SIGTERM)
+    eventually(lambda: broker.pump() or children(process.pid), "an executor")
+    process.send_signal(signal.SIGTERM)
+    process.wait_for("draining")
+    process.send_signal(signal.SIGTERM)
     assert process.wait(2) == 0
 
 
 def test_leaves_at_once_when_idle(broker, agent):
     process = agent(1)
-    process.signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
     broker.pump_until(lambda: BYE in broker.seen, 2, "BYE")
     assert process.wait(2) == 0
 
@@ -499,7 +501,7 @@ def test_leaves_at_once_when_idle(broker, agent):
     (["fly"], '"fly" is not a verb'),
     ([], '"" is not a verb'),
 ])
-def test_bad_settings_are_one_line(start, programs, options, line):
-    process = start([programs / "scoop-worker", *options])
+def test_bad_settings_are_one_line(start, options, line):
+    process = start("scoop-worker", *options, ready=None)
     assert process.wait(5) == 2
     assert line in process.log and process.log.count("\n") == 1
