@@ -88,12 +88,24 @@ static void redirect(const struct supervisor *s, const char *name)
         _exit(127);
 }
 
+/* In the child: no handler of this process may swallow a signal before exec. */
+static void reset_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+    const struct sigaction normal = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        sigaction(numbers[i], &normal, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Start a program that dies with the supervisor. -errno of fork. */
 static pid_t start(const struct supervisor *s, const char *name, const char *const *argv)
 {
     char path[PATH_LENGTH + 32];
     const pid_t parent = getpid();
-    sigset_t none;
 
     snprintf(path, sizeof(path), "%s/%s", s->programs_beside, name);
     const pid_t pid = fork();
@@ -102,9 +114,8 @@ static pid_t start(const struct supervisor *s, const char *name, const char *con
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(127);
+    reset_signals();
     redirect(s, name);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     execv(path, (char *const *)(uintptr_t)argv);
     fprintf(stderr, "%s: %s\n", path, strerror(errno));
     _exit(127);
@@ -187,6 +198,20 @@ static void stop_child(pid_t pid, int64_t end_ms)
     }
 }
 
+/* Is somebody listening on the socket of this name? */
+static bool listens(const char *folder, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, name);
+    const bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return connected;
+}
+
 /* ---- the supervisor ---- */
 
 /* True: a child ended. */
@@ -202,6 +227,20 @@ static bool reap(struct supervisor *s)
         s->broker = 0;
     else
         s->worker = 0;
+    return true;
+}
+
+/* The worker is started when the broker listens, because a connection that is refused is only tried again after a
+ * while. False: the broker ended, or takes too long. */
+static bool await_worker_socket(struct supervisor *s)
+{
+    const int64_t end_ms = clock_now_ms() + START_MS;
+
+    while (!listens(s->folder, "worker")) {
+        if (reap(s) || clock_now_ms() >= end_ms)
+            return false;
+        clock_sleep_ms(POLL_MS);
+    }
     return true;
 }
 
@@ -242,7 +281,8 @@ static _Noreturn void supervise(struct supervisor *s, pid_t parent)
     sigaddset(&wanted, SIGCHLD);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
     s->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (s->signals >= 0 && getppid() == parent && start_broker(s) == 0 && start_worker(s) == 0)
+    if (s->signals >= 0 && getppid() == parent && start_broker(s) == 0 && await_worker_socket(s) &&
+        start_worker(s) == 0)
         code = watch(s);
     stop_child(s->worker, clock_now_ms() + STOP_MS);
     stop_child(s->broker, clock_now_ms() + STOP_MS);
@@ -252,24 +292,11 @@ static _Noreturn void supervise(struct supervisor *s, pid_t parent)
 
 /* ---- this process ---- */
 
-static bool listens(const char *folder)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return false;
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/client", folder);
-    const bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-    close(fd);
-    return connected;
-}
-
 static int await_broker(struct local *local, const char *folder, struct problem *problem)
 {
     const int64_t end_ms = clock_now_ms() + START_MS;
 
-    while (!listens(folder)) {
+    while (!listens(folder, "client")) {
         if (local_has_ended(local))
             return problem_set(problem, -ECHILD, "the private cluster did not start");
         if (clock_now_ms() >= end_ms)

@@ -97,6 +97,16 @@ enum scoop_status scoop_map_with(scoop_session *session,
     return map(session, options, &job);
 }
 
+/* The index of the first argument that is too large; n: none. */
+static size_t find_too_large(const struct scoop_bytes *in, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && in[i].size <= SCOOP_PAYLOAD_MAX)
+        i++;
+    return i;
+}
+
 enum scoop_status scoop_map_bytes(scoop_session *session,
                                   const struct scoop_options *options,
                                   const struct scoop_function *function,
@@ -104,16 +114,16 @@ enum scoop_status scoop_map_bytes(scoop_session *session,
                                   struct scoop_bytes *out,
                                   size_t n)
 {
+    /* First of all, so that the caller may free them after any error. */
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct scoop_bytes){NULL, 0};
     const enum scoop_status status = check(function, SCOOP_VARIABLE, SCOOP_VARIABLE, n);
-
     if (status != SCOOP_OK)
         return status;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (struct scoop_bytes){NULL, 0};
-        if (in[i].size > SCOOP_PAYLOAD_MAX)
-            return error_set(SCOOP_TOO_LARGE, "%s: argument %zu has %zu bytes; the limit is %zu",
-                             function->name, i, in[i].size, SCOOP_PAYLOAD_MAX);
-    }
+    const size_t too_large = find_too_large(in, n);
+    if (too_large < n)
+        return error_set(SCOOP_TOO_LARGE, "%s: argument %zu has %zu bytes; the limit is %zu",
+                         function->name, too_large, in[too_large].size, SCOOP_PAYLOAD_MAX);
     const struct job job = {
         .function = function,
         .count = (uint32_t)n,

@@ -1,0 +1,282 @@
+"""Programs on workers: what libscoop promises, with a real broker and a real worker on this machine."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+from programs import ROOT, binary, build_folder, eventually, run
+
+HOST = os.uname().nodename
+MISBEHAVE = binary("../tests/programs/misbehave")
+
+
+def scoop_run(program, *arguments, options=(), env=None, timeout=120):
+    """Run a program under `scoop run` to its end."""
+    return run("scoop", "run", *options, program, *arguments, env=env, timeout=timeout)
+
+
+class Cluster:
+    """A broker and workers by hand, for tests that disturb them."""
+
+    def __init__(self, start, folder):
+        folder.mkdir(mode=0o700)
+        self.start = start
+        self.url = f"ipc://{folder}/client"
+        self.workers = f"ipc://{folder}/worker"
+
+    def start_broker(self):
+        self.broker = self.start("scoop-broker", "--client-listen", self.url, "--worker-listen",
+                                 self.workers)
+        return self.broker
+
+    def start_worker(self, *folders, slots=2):
+        return self.start("scoop-worker", "run", "--broker", self.workers, "--slots", slots,
+                          "--programs", ":".join(map(str, folders)), "--grace-ms", "0", ready=None)
+
+    def start_program(self, program, *arguments, env=None):
+        return self.start(program, *arguments, env={"SCOOP_BROKER": self.url, **(env or {})}, ready=None)
+
+    def info(self):
+        return json.loads(run("scoop", "info", "--json", "--broker", self.url).stdout)
+
+
+@pytest.fixture
+def cluster(start, tmp_path):
+    return Cluster(start, tmp_path / "cluster")
+
+
+@pytest.mark.tsan
+def test_abs_is_equal_in_parallel():
+    done = scoop_run(binary("examples/abs"), options=["-n", "2"])
+    assert done.stdout == "dataSerial and dataParallel are equal\n"
+    assert done.returncode == 0
+
+
+def test_without_a_broker_a_program_computes_serially_and_says_so_once():
+    done = run("examples/abs")
+    assert done.stdout == "dataSerial and dataParallel are equal\n"
+    assert done.stderr.count("no broker (SCOOP_BROKER is not set): computing serially") == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_pi_is_the_same_on_any_number_of_slots():
+    program = binary("examples/pi")
+    outputs = {scoop_run(program, 300, 500, options=["-n", n]).stdout for n in (1, 3)}
+    serial = run("examples/pi", 300, 500).stdout
+    assert outputs == {serial}
+    assert abs(float(serial) - 3.14159) < 0.02
+
+
+def test_pi_is_close():
+    assert abs(float(scoop_run(binary("examples/pi")).stdout) - 3.14159) < 0.005
+
+
+def test_words_carries_data_of_any_size(tmp_path):
+    (tmp_path / "a").write_text("one three seventeen\n")
+    (tmp_path / "b").write_text("x " * 1000000)
+    done = scoop_run(binary("examples/words"), tmp_path / "a", tmp_path / "b")
+    assert done.stdout == (
+        f"{tmp_path}/a: 3 words, longest: seventeen\n{tmp_path}/b: 1000000 words, longest: x\n"
+    )
+    (tmp_path / "empty").write_text("")
+    done = scoop_run(binary("examples/words"), tmp_path / "empty", tmp_path / "a")
+    assert "there are no words in it" in done.stderr
+    assert f"{tmp_path}/a: 3 words" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_failure_of_a_function_travels_with_its_text_and_host():
+    done = scoop_run(MISBEHAVE, "fail")
+    assert done.stdout == "status: failed\n0 10 20 -1 40 50 60 70 80 90 \n"
+    assert done.stderr == (
+        f"misbehave: fails_on_3: task 3 of 10 failed on host {HOST}: bad number 3\n"
+    )
+    assert done.returncode == 1
+
+
+def test_a_future_tells_code_attempts_host_and_text():
+    assert scoop_run(MISBEHAVE, "error", 3).stdout == (
+        "status=failed result=-1 code=7 attempts=1 function=fails_on_3 text=bad number 3\n"
+        f"host={HOST}\n"
+    )
+    assert scoop_run(MISBEHAVE, "error", 4).stdout.startswith("status=ok result=40 code=0 attempts=1")
+
+
+def test_a_crashing_task_is_stopped_and_all_others_finish():
+    done = scoop_run(MISBEHAVE, "crash")
+    assert done.stdout == "status: crashed\n0 10 20 -1 40 50 60 70 80 90 \n"
+    assert "task 3 of 10 crashed on host" in done.stderr
+    assert "signal 6" in done.stderr
+
+
+def test_limits_of_tasks_and_deadlines_of_calls():
+    done = scoop_run(MISBEHAVE, "limits", 10000, timeout=60)
+    assert done.stdout == (
+        "limit: ran over its time limit\n5 -1\n"
+        "deadline: timeout\nsleeps_ms: not all tasks ended before the deadline\n"
+    )
+
+
+@pytest.mark.tsan
+def test_a_million_tasks_all_come_back_right():
+    assert scoop_run(MISBEHAVE, "many", 1000000, timeout=300).stdout == "1000000 of 1000000\n"
+
+
+@pytest.mark.tsan
+def test_threads_submit_beside_each_other():
+    assert scoop_run(MISBEHAVE, "threads", 5000).stdout == "20000 of 20000\n"
+
+
+@pytest.mark.parametrize("size", [0, 1000, 16 << 20])
+def test_bytes_of_any_size_up_to_the_limit(size):
+    assert scoop_run(MISBEHAVE, "bytes", size).stdout == "5 of 5\n"
+
+
+def test_an_argument_above_the_limit_is_refused_by_name():
+    done = scoop_run(MISBEHAVE, "bytes", (16 << 20) + 1)
+    assert done.stderr == "misbehave: echoes: argument 2 has 16777217 bytes; the limit is 16777216\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.tsan
+def test_forgotten_futures_leave_nothing():
+    done = scoop_run(MISBEHAVE, "forget", 300)
+    assert done.stdout == "wait: ok\ndone: 1\n"
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_function_that_submits_is_told_that_it_cannot_yet():
+    assert "a function cannot submit tasks itself yet" in scoop_run(MISBEHAVE, "nested").stderr
+
+
+def test_an_unreachable_broker_is_named_within_the_deadline():
+    done = run("examples/abs", env={"SCOOP_BROKER": "ipc:///nonexistent/broker", "SCOOP_CONNECT_MS": "500"})
+    assert done.stderr == "abs: the broker ipc:///nonexistent/broker did not answer within 500 ms\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "env, message",
+    [
+        ({"SCOOP_BROKER": "nonsense"}, 'broker: "nonsense" is not tcp://HOST:PORT or ipc:///PATH'),
+        ({"SCOOP_BROKER": "tcp://h:1x"}, 'broker: "tcp://h:1x" is not tcp://HOST:PORT or ipc:///PATH'),
+        (
+            {"SCOOP_BROKER": "ipc:///x", "SCOOP_CONNECT_MS": "soon"},
+            'SCOOP_CONNECT_MS: "soon" is not a whole number from 1 to 86400000 ms',
+        ),
+        (
+            {"SCOOP_BROKER": "tcp://localhost:5555", "SCOOP_CLIENT_KEY_FILE": "/nonexistent/key"},
+            "/nonexistent/key",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(env, message):
+    done = run("examples/abs", env=env)
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 1
+
+
+def test_a_program_that_workers_do_not_have_is_an_error_at_once(cluster):
+    cluster.start_broker()
+    cluster.start_worker("/nonexistent")
+    client = cluster.start_program("examples/abs")
+    assert client.wait() == 1
+    assert re.search(r"abs: absolute: task 0 of 1000 refused on host .*abs", client.log)
+
+
+def test_a_program_that_workers_have_in_another_version_is_an_error_at_once(cluster, tmp_path):
+    changed = tmp_path / "programs/abs"
+    changed.parent.mkdir()
+    changed.write_bytes(pathlib.Path(binary("examples/abs")).read_bytes() + b"changed")
+    changed.chmod(0o755)
+    cluster.start_broker()
+    cluster.start_worker(changed.parent)
+    client = cluster.start_program("examples/abs")
+    assert client.wait() == 1
+    assert "refused on host" in client.log
+
+
+def test_a_worker_that_comes_late_is_used(cluster):
+    cluster.start_broker()
+    client = cluster.start_program("examples/abs")
+    cluster.broker.wait_for("ev=session_opened")
+    cluster.start_worker(pathlib.Path(binary("examples")))
+    assert client.wait() == 0
+
+
+def test_a_worker_that_dies_has_its_tasks_run_elsewhere(cluster):
+    folder = pathlib.Path(MISBEHAVE).parent
+    cluster.start_broker()
+    victim = cluster.start_worker(folder)
+    client = cluster.start_program("../tests/programs/misbehave", "slow", "100")
+    client.wait_for("begin", stdout=True)
+    cluster.start_worker(folder)
+    victim.kill()
+    assert client.wait(60) == 0
+    assert "100 of 100" in client.lines
+
+
+def test_a_broker_that_is_restarted_loses_no_task(cluster):
+    cluster.start_broker()
+    cluster.start_worker(pathlib.Path(MISBEHAVE).parent)
+    client = cluster.start_program("../tests/programs/misbehave", "slow", "200")
+    client.wait_for("begin", stdout=True)
+    for _ in range(2):
+        cluster.broker.kill()
+        cluster.start_broker().wait_for("ev=session_opened")
+    assert client.wait(60) == 0
+    assert "200 of 200" in client.lines
+
+
+def test_a_broker_that_stays_away_is_an_error_not_a_hang(cluster):
+    cluster.start_broker()
+    client = cluster.start_program("../tests/programs/misbehave", "slow", "10",
+                                   env={"SCOOP_RECONNECT_MS": "1500"})
+    eventually(lambda: cluster.info()["ready"] == 10, "the tasks are accepted")
+    cluster.broker.kill()
+    assert client.wait() == 1
+    assert "went away and did not come back within 1500 ms" in client.log
+
+
+def cached(name):
+    """A variable of the build's CMake cache; "" when it has none."""
+    found = re.search(rf"^{name}:\w+=(.*)$", (build_folder() / "CMakeCache.txt").read_text(), re.M)
+    return found.group(1) if found else ""
+
+
+def manual_snippet():
+    """The first program of the manual, without the comment around it."""
+    manual = (ROOT / "libscoop/include/scoop.h").read_text()
+    snippet = re.search(r"( \*     #include <scoop.h>\n.*?\n \*     \})\n \*\n", manual, re.S).group(1)
+    return re.sub(r"^ \*(     )?", "", snippet, flags=re.M) + "\n"
+
+
+def test_the_snippet_of_the_manual_compiles_with_pkg_config_and_runs(tmp_path):
+    prefix = tmp_path / "usr"
+    subprocess.run(["cmake", "--install", build_folder(), "--prefix", prefix], check=True,
+                   stdout=subprocess.DEVNULL)
+    library = next(prefix.glob("lib/**/libscoop.so")).parent
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "scoop"], check=True, text=True,
+                           env={**os.environ, "PKG_CONFIG_PATH": str(library / "pkgconfig")},
+                           capture_output=True).stdout.split()
+    if cached("SANITIZE"):
+        flags.append("-fsanitize=" + cached("SANITIZE"))
+    (tmp_path / "prog.c").write_text(manual_snippet())
+    subprocess.run([cached("CMAKE_C_COMPILER"), tmp_path / "prog.c", "-o", tmp_path / "prog", *flags],
+                   check=True)
+    done = scoop_run(tmp_path / "prog", env={"LD_LIBRARY_PATH": str(library)})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_only_the_public_names_are_exported():
+    names = subprocess.run(["nm", "-D", "--defined-only", "--format=posix",
+                            build_folder() / "libscoop/libscoop.so"],
+                           check=True, capture_output=True, text=True).stdout
+    exported = {line.split()[0] for line in names.splitlines()}
+    declared = set(re.findall(r"\b(scoop_\w+)\(", (ROOT / "libscoop/include/scoop.h").read_text()))
+    assert {name for name in exported if not name.startswith("__")} <= declared
+    assert "scoop_init" in exported
