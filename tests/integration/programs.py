@@ -50,10 +50,16 @@ def environment(extra=None):
     return env
 
 
-def run(name, *arguments, env=None, stdin="", timeout=DEADLINE_S):
+def as_user(user):
+    """The words before a command that make it run as this user (None: as we are)."""
+    return [] if user is None else ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
+
+
+def run(name, *arguments, env=None, stdin="", timeout=DEADLINE_S, user=None):
     """Run a program to its end: .returncode, .stdout, .stderr."""
-    return subprocess.run([binary(name), *map(str, arguments)], env=environment(env), input=stdin,
-                          text=True, capture_output=True, timeout=timeout, check=False)
+    return subprocess.run([*as_user(user), binary(name), *map(str, arguments)],
+                          env=environment(env), input=stdin, text=True, capture_output=True,
+                          timeout=timeout, check=False)
 
 
 def fields_of(line):
@@ -97,18 +103,21 @@ def is_alive(pid):
 
 
 class Program:
-    """A running program; its output is read all the time, so that it never blocks."""
+    """A running program; its output is read all the time, so that it never blocks.
 
-    def __init__(self, name, *arguments, env=None):
+    `user`: the account it runs as, when this is root.
+    """
+
+    def __init__(self, name, *arguments, env=None, user=None):
         self.name = name
         self.fields = {}
         self.events = []  # lines of stderr
         self.lines = []   # lines of stdout
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [binary(name), *map(str, arguments)], env=environment(env), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-            start_new_session=True)
+            [*as_user(user), binary(name), *map(str, arguments)], env=environment(env),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            errors="replace", start_new_session=True)
         self._readers = [self._reader(self.process.stdout, self.lines),
                          self._reader(self.process.stderr, self.events)]
 

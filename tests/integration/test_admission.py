@@ -1,0 +1,138 @@
+"""Who may talk to the broker over TCP: a ZeroMQ peer without an admitted key gets nothing."""
+
+import struct
+import time
+
+import pytest
+import zmq
+from fake_broker import text
+from programs import eventually, run
+from ssh_site import Site
+
+HELLO, WELCOME = 1, 2
+CLIENT, AGENT = 1, 2
+WAIT_MS = 1200
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def broker(site, start):
+    return start("scoop-broker", *site.broker_arguments(""))
+
+
+def hello(role):
+    header = struct.pack(">BBHIQQQ", 1, HELLO, 0, 1, 4711, 0, 0)
+    slots = 2 if role == AGENT else 0
+    return (header + struct.pack(">BIQI", role, 1, 815, slots) + text("host") + text("name") +
+            text("0"))
+
+
+def secret_pair(site, name):
+    secret = site.text(name).strip().encode()
+    return zmq.curve_public(secret), secret
+
+
+def answer(endpoint, role, pair=None, server=None, wait_ms=WAIT_MS):
+    """Say HELLO; return the type of the frame that comes back, None when there is none."""
+    context = zmq.Context()
+    peer = context.socket(zmq.DEALER)
+    peer.linger = 0
+    if pair:
+        peer.curve_publickey, peer.curve_secretkey = pair
+        peer.curve_serverkey = server
+    peer.connect(endpoint)
+    peer.send(hello(role))
+    came = peer.poll(wait_ms)
+    frame = peer.recv() if came else None
+    peer.close()
+    context.term()
+    return frame[1] if frame else None
+
+
+def server_key(site):
+    return site.text("broker_curve_key.pub").strip().encode()
+
+
+def test_a_client_with_an_admitted_key_is_welcome(site, broker):
+    pair = secret_pair(site, "client_curve_key")
+    assert answer(site.client_endpoint, CLIENT, pair, server_key(site), 5000) == WELCOME
+
+
+@pytest.mark.parametrize("role", [CLIENT, AGENT])
+def test_a_peer_without_a_key_gets_nothing(site, broker, role):
+    endpoint = site.client_endpoint if role == CLIENT else site.worker_endpoint
+    assert answer(endpoint, role) is None
+
+
+@pytest.mark.parametrize("role", [CLIENT, AGENT])
+def test_a_peer_with_another_key_gets_nothing(site, broker, role):
+    endpoint = site.client_endpoint if role == CLIENT else site.worker_endpoint
+    assert answer(endpoint, role, zmq.curve_keypair(), server_key(site)) is None
+    broker.wait_for("ev=peer_refused")
+
+
+@pytest.mark.parametrize("role", [CLIENT, AGENT])
+def test_a_peer_with_another_key_of_the_broker_gets_nothing(site, broker, role):
+    endpoint = site.client_endpoint if role == CLIENT else site.worker_endpoint
+    other = zmq.curve_keypair()[0]
+    assert answer(endpoint, role, secret_pair(site, "client_curve_key"), other) is None
+
+
+def test_a_clients_key_is_no_agents_key(site, broker):
+    pair = secret_pair(site, "client_curve_key")
+    assert answer(site.worker_endpoint, AGENT, pair, server_key(site)) is None
+
+
+def test_refusals_are_told_once_a_second_at_most(site, broker):
+    begin = time.monotonic()
+    for _ in range(3):
+        answer(site.client_endpoint, CLIENT, zmq.curve_keypair(), server_key(site), 300)
+    assert 1 <= broker.log.count("ev=peer_refused") <= 2 + time.monotonic() - begin
+
+
+def test_strangers_do_not_disturb_the_others(site, broker):
+    context = zmq.Context()
+    strangers = []
+    for _ in range(50):
+        peer = context.socket(zmq.DEALER)
+        peer.linger = 0
+        peer.curve_publickey, peer.curve_secretkey = zmq.curve_keypair()
+        peer.curve_serverkey = server_key(site)
+        peer.connect(site.client_endpoint)
+        peer.send(b"x" * 1000)
+        strangers.append(peer)
+    pair = secret_pair(site, "client_curve_key")
+    assert answer(site.client_endpoint, CLIENT, pair, server_key(site), 5000) == WELCOME
+    for peer in strangers:
+        peer.close()
+    context.term()
+
+
+def test_the_command_line_needs_the_keys_too(site, broker):
+    good = run("scoop", "info", env=site.client_environment())
+    assert good.returncode == 0, good.stderr
+    other = site.write("stranger_key", zmq.curve_keypair()[1].decode() + "\n")
+    bad = run("scoop", "info", env={**site.client_environment(), "SCOOP_CLIENT_KEY_FILE": other},
+              timeout=60)
+    assert bad.returncode != 0
+    eventually(lambda: "ev=peer_refused" in broker.log, "the refusal is logged")
+
+
+def test_sockets_of_the_file_system_need_no_keys(start, tmp_path):
+    broker = start("scoop-broker", "--client-listen", f"ipc://{tmp_path}/c", "--worker-listen",
+                   f"ipc://{tmp_path}/w", "--curve-key", "/no/such/file")
+    assert answer(f"ipc://{tmp_path}/c", CLIENT, wait_ms=5000) == WELCOME
+    assert "admission_started" not in broker.log
+
+
+def test_workers_over_ssh_need_a_tcp_socket(tmp_path):
+    done = run("scoop-broker", "--client-listen", f"ipc://{tmp_path}/c", "--worker-listen",
+               f"ipc://{tmp_path}/w", "--workers", "127.0.0.2")
+    assert done.returncode == 1
+    assert "tcp:// worker-listen" in done.stderr
