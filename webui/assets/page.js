@@ -263,8 +263,8 @@ function showAlert(text) {
 
 function showLinks(status) {
   const troubles = [];
-  if (status.stale) troubles.push(`Redis does not answer: these are the last known numbers.`);
-  if (!status.broker.up) troubles.push(`The broker does not answer: ${status.broker.detail}`);
+  if (status.stale) troubles.push("Redis does not answer: these are the last known numbers.");
+  if (!status.broker.up) troubles.push(`No news from the broker: ${status.broker.detail}.`);
   showLink("link-redis", !status.stale, status.stale ? "stale" : "live");
   showLink("link-broker", status.broker.up, status.broker.up ? `up ${span(status.broker.uptime_ms)}` : "away");
   showAlert(troubles.join(" "));
@@ -273,9 +273,8 @@ function showLinks(status) {
 
 // ---- asking ----
 
-async function ask(path, patience) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(patience), cache: "no-store" });
-  return answer;
+function ask(path, patience) {
+  return fetch(path, { signal: AbortSignal.timeout(patience), cache: "no-store" });
 }
 
 async function refresh() {
@@ -285,6 +284,7 @@ async function refresh() {
     showMining(status);
     showScoop(status.scoop);
     showWorkers(status);
+    offerComputing(status);
   } catch (error) {
     showAlert(`The page's own server does not answer: ${error.message}`);
   }
@@ -296,20 +296,29 @@ async function poll() {
   setTimeout(poll, Math.max(100, POLL_MS - (performance.now() - started)));
 }
 
+let computing = false;
+let computed = false;
+
+// Without a worker there is nobody to ask. The first time that there is one, the page asks by itself.
+function offerComputing(status) {
+  const possible = status.broker.up && status.workers.some((worker) => worker.state === "ready");
+  at("again").disabled = computing || !possible;
+  if (possible && !computed) compute();
+}
+
 async function compute() {
-  const button = at("again");
-  button.disabled = true;
+  computing = true;
+  computed = true;
+  at("again").disabled = true;
   try {
     await (await ask("/scoop", 15000)).text();
-    await refresh();
   } catch {
     // The next poll says what is wrong.
-  } finally {
-    button.disabled = false;
   }
+  computing = false;
+  await refresh();
 }
 
 at("again").addEventListener("click", compute);
 new ResizeObserver(() => drawGraph(lastRates)).observe(at("graph"));
 poll();
-compute();
