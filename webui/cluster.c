@@ -1,5 +1,5 @@
-/* The threads of cluster.h. The session is opened by the watcher and never changes afterwards; what
- * the lock guards is marked. */
+/* The threads of cluster.h. The session is opened as soon as its settings are right (a secret may come
+ * later) and then never changes; what the lock guards is marked. */
 #include "cluster.h"
 
 #include "base/clock.h"
@@ -58,6 +58,7 @@ static void set_reason(char *reason, size_t size, const char *text)
 
 /* ---- watching ---- */
 
+/* Does not wait for the broker. Without a session `reason` says what is wrong with the settings. */
 static void open_session(struct cluster *cluster)
 {
     const struct scoop_settings settings = {
@@ -67,8 +68,14 @@ static void open_session(struct cluster *cluster)
         .name = "webui",
         .connect_ms = CONNECT_MS,
     };
+    scoop_session *session = scoop_open(&settings);
 
-    atomic_store(&cluster->session, scoop_open(&settings));
+    if (session == NULL) {
+        pthread_mutex_lock(&cluster->lock);
+        set_reason(cluster->reason, sizeof(cluster->reason), scoop_last_error());
+        pthread_mutex_unlock(&cluster->lock);
+    }
+    atomic_store(&cluster->session, session);
 }
 
 /* Ask the broker. Returns its answer, or NULL with the reason in scoop_last_error(). */
@@ -313,8 +320,10 @@ static void register_metrics(struct cluster *cluster, struct metrics *metrics)
         metrics_gauge(metrics, "webui_broker_up", "", "1 while the broker answers.");
 }
 
-static void free_cluster(struct cluster *cluster)
+/* Without threads: close the session and free. */
+static void close_cluster(struct cluster *cluster)
 {
+    scoop_close(atomic_load(&cluster->session));
     scoop_cluster_free(cluster->known);
     pthread_cond_destroy(&cluster->changed);
     pthread_mutex_destroy(&cluster->lock);
@@ -364,16 +373,18 @@ int cluster_start(const struct cluster_options *options,
 
     if (cluster == NULL)
         return -ENOMEM;
+    /* First, so that a question of the first moment is not refused. */
+    open_session(cluster);
     int rc = -pthread_create(&cluster->computer, NULL, run_computer, cluster);
     if (rc != 0) {
-        free_cluster(cluster);
+        close_cluster(cluster);
         return rc;
     }
     rc = -pthread_create(&cluster->watcher, NULL, watch, cluster);
     if (rc != 0) {
         tell_stop(cluster);
         pthread_join(cluster->computer, NULL);
-        free_cluster(cluster);
+        close_cluster(cluster);
         return rc;
     }
     *out = cluster;
@@ -387,8 +398,6 @@ void cluster_stop(struct cluster *cluster)
     tell_stop(cluster);
     const bool computer_ended = joined(cluster->computer);
     const bool watcher_ended = joined(cluster->watcher);
-    if (!computer_ended || !watcher_ended)
-        return;
-    scoop_close(atomic_load(&cluster->session));
-    free_cluster(cluster);
+    if (computer_ended && watcher_ended)
+        close_cluster(cluster);
 }
