@@ -5,6 +5,7 @@
 #include "resolve.h"
 
 #include "clock.h"
+#include "thread.h"
 
 #include <netdb.h>
 #include <pthread.h>
@@ -123,8 +124,7 @@ static void publish(struct resolver *resolver)
 /* Sleep until the next lookup is due. Under the lock; false: stopped. */
 static bool wait_for_turn(struct resolver *resolver)
 {
-    const int64_t due_ms = clock_now_ms() + resolver->interval_ms;
-    const struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = (due_ms % 1000) * 1000000};
+    const struct timespec due = thread_time(clock_now_ms() + resolver->interval_ms);
 
     while (!resolver->stopped &&
            pthread_cond_timedwait(&resolver->changed, &resolver->lock, &due) == 0)
@@ -174,7 +174,6 @@ static int start_thread(struct resolver *resolver)
 static struct resolver *make(const struct resolve_options *options)
 {
     struct resolver *resolver = calloc(1, sizeof(*resolver));
-    pthread_condattr_t monotonic;
 
     if (resolver == NULL)
         return NULL;
@@ -184,10 +183,7 @@ static struct resolver *make(const struct resolve_options *options)
     resolver->port = options->port;
     snprintf(resolver->name, sizeof(resolver->name), "%s", options->name);
     pthread_mutex_init(&resolver->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&resolver->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_init_condition(&resolver->changed);
     return resolver;
 }
 

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +17,7 @@
  * counter grows in whole steps and readers see a steady rate; when none ends, after another second.
  */
 #define TURN_MS        100
+#define LAST_TURN_MS   20
 #define COUNT_EVERY_MS 1000
 #define COUNT_LATE_MS  1000
 
@@ -67,7 +68,8 @@ struct ledger {
         struct metric *redis_up;
     } metric;
 
-    pthread_t thread;
+    struct thread thread;
+    bool ended; /* the thread was joined, or never begun */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct coin_list waiting; /* under the lock */
@@ -87,20 +89,16 @@ struct ledger {
     int coin_lines;  /* written since the last count */
 };
 
-static void free_ledger(struct ledger *ledger)
+void ledger_free(struct ledger *ledger)
 {
+    if (ledger == NULL || !ledger->ended)
+        return;
     redis_free(ledger->redis);
     free(ledger->waiting.coins);
     free(ledger->sending.coins);
     pthread_cond_destroy(&ledger->wake);
     pthread_mutex_destroy(&ledger->lock);
     free(ledger);
-}
-
-void ledger_free(struct ledger *ledger)
-{
-    if (ledger != NULL && atomic_fetch_sub(&ledger->owners, 1) == 1)
-        free_ledger(ledger);
 }
 
 void ledger_add_loop(struct ledger *ledger)
@@ -368,9 +366,8 @@ static void forget_number(struct ledger *ledger)
 /* Sleep for a turn, or until a loop ended that is waited for, or ledger_stop() wants us. */
 static void rest(struct ledger *ledger)
 {
-    const int64_t due_ms = clock_now_ms() + (atomic_load(&ledger->stopping) ? 20 : TURN_MS);
-    const struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = (due_ms % 1000) * 1000000};
     const bool stopping = atomic_load(&ledger->stopping);
+    const struct timespec due = thread_time(clock_now_ms() + (stopping ? LAST_TURN_MS : TURN_MS));
 
     pthread_mutex_lock(&ledger->lock);
     while (atomic_load(&ledger->stopping) == stopping && !ledger->loop_ended &&
@@ -381,9 +378,9 @@ static void rest(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
 }
 
-static void *run(void *argument)
+static void run(void *context)
 {
-    struct ledger *ledger = argument;
+    struct ledger *ledger = context;
 
     for (;;) {
         const bool last = atomic_load(&ledger->stopping);
@@ -399,20 +396,6 @@ static void *run(void *argument)
             rest(ledger);
     }
     forget_number(ledger);
-    ledger_free(ledger);
-    return NULL;
-}
-
-static int start_thread(struct ledger *ledger)
-{
-    sigset_t all;
-    sigset_t before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&ledger->thread, NULL, run, ledger);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
 }
 
 /* A name that no other miner has, also not an earlier life of this one. */
@@ -449,23 +432,19 @@ static void register_metrics(struct ledger *ledger, struct metrics *metrics)
 int ledger_start(const struct redis_options *redis, struct metrics *metrics, struct ledger **out)
 {
     struct ledger *ledger = calloc(1, sizeof(*ledger));
-    pthread_condattr_t monotonic;
 
     if (ledger == NULL)
         return -ENOMEM;
     pthread_mutex_init(&ledger->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ledger->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_init_condition(&ledger->wake);
     choose_key(ledger);
     register_metrics(ledger, metrics);
-    atomic_store(&ledger->owners, 2);
     int rc = redis_new(redis, &ledger->redis);
     if (rc == 0)
-        rc = start_thread(ledger);
+        rc = thread_start(&ledger->thread, run, ledger);
     if (rc != 0) {
-        free_ledger(ledger);
+        ledger->ended = true;
+        ledger_free(ledger);
         return rc;
     }
     *out = ledger;
@@ -474,16 +453,10 @@ int ledger_start(const struct redis_options *redis, struct metrics *metrics, str
 
 int ledger_stop(struct ledger *ledger, int64_t limit_ms)
 {
-    struct timespec end;
-
     pthread_mutex_lock(&ledger->lock);
     atomic_store(&ledger->stopping, true);
     pthread_cond_signal(&ledger->wake);
     pthread_mutex_unlock(&ledger->lock);
-    const int64_t end_ms = clock_now_ms() + limit_ms;
-    end = (struct timespec){.tv_sec = end_ms / 1000, .tv_nsec = (end_ms % 1000) * 1000000};
-    if (pthread_clockjoin_np(ledger->thread, NULL, CLOCK_MONOTONIC, &end) == 0)
-        return 0;
-    pthread_detach(ledger->thread);
-    return -ETIMEDOUT;
+    ledger->ended = thread_join(&ledger->thread, limit_ms);
+    return ledger->ended ? 0 : -ETIMEDOUT;
 }

@@ -55,7 +55,7 @@ void ledger_read(struct ledger *ledger, struct ledger_totals *out);
  * limit_ms, the totals say what is missing. No loop or coin may be added from now on. */
 NODISCARD int ledger_stop(struct ledger *ledger, int64_t limit_ms);
 
-/* Free it, after ledger_stop(). A thread that still waits for Redis keeps its memory until it ends.
+/* Free it, after ledger_stop(). A thread that still waits for Redis keeps it until the process ends.
  */
 void ledger_free(struct ledger *ledger);
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,8 +32,8 @@ struct question {
 
 struct cluster {
     struct cluster_options options;
-    pthread_t watcher;
-    pthread_t computer;
+    struct thread watcher;
+    struct thread computer;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* on the monotonic clock: a question came, or the end */
     bool stopping;          /* under the lock, likewise below */
@@ -129,7 +130,7 @@ static void publish(struct cluster *cluster, struct scoop_cluster *answer)
 /* Sleep until the next turn. False: the end. */
 static bool rest(struct cluster *cluster, int64_t due_ms)
 {
-    const struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = (due_ms % 1000) * 1000000};
+    const struct timespec due = thread_time(due_ms);
 
     pthread_mutex_lock(&cluster->lock);
     while (!cluster->stopping &&
@@ -140,16 +141,15 @@ static bool rest(struct cluster *cluster, int64_t due_ms)
     return going;
 }
 
-static void *watch(void *argument)
+static void watch(void *context)
 {
-    struct cluster *cluster = argument;
+    struct cluster *cluster = context;
     int64_t due_ms = 0;
 
     do {
         due_ms = clock_now_ms() + WATCH_EVERY_MS;
         publish(cluster, watch_once(cluster));
     } while (rest(cluster, due_ms));
-    return NULL;
 }
 
 /* ---- computing ---- */
@@ -254,15 +254,14 @@ static struct question *take(struct cluster *cluster, bool *stopping)
     return question;
 }
 
-static void *run_computer(void *argument)
+static void run_computer(void *context)
 {
-    struct cluster *cluster = argument;
+    struct cluster *cluster = context;
     struct question *question = NULL;
     bool stopping = false;
 
     while ((question = take(cluster, &stopping)) != NULL)
         answer(cluster, question, stopping);
-    return NULL;
 }
 
 int cluster_compute(struct cluster *cluster,
@@ -333,28 +332,15 @@ static void close_cluster(struct cluster *cluster)
 static struct cluster *make(const struct cluster_options *options, struct metrics *metrics)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
-    pthread_condattr_t monotonic;
 
     if (cluster == NULL)
         return NULL;
     cluster->options = *options;
     STAILQ_INIT(&cluster->waiting);
     pthread_mutex_init(&cluster->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&cluster->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_init_condition(&cluster->changed);
     register_metrics(cluster, metrics);
     return cluster;
-}
-
-/* Did the thread end in time? */
-static bool joined(pthread_t thread)
-{
-    const int64_t end_ms = clock_now_ms() + STOP_LIMIT_MS;
-    const struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = (end_ms % 1000) * 1000000};
-
-    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) == 0;
 }
 
 static void tell_stop(struct cluster *cluster)
@@ -375,16 +361,16 @@ int cluster_start(const struct cluster_options *options,
         return -ENOMEM;
     /* First, so that a question of the first moment is not refused. */
     open_session(cluster);
-    int rc = -pthread_create(&cluster->computer, NULL, run_computer, cluster);
+    int rc = thread_start(&cluster->computer, run_computer, cluster);
     if (rc != 0) {
         close_cluster(cluster);
         return rc;
     }
-    rc = -pthread_create(&cluster->watcher, NULL, watch, cluster);
+    rc = thread_start(&cluster->watcher, watch, cluster);
     if (rc != 0) {
         tell_stop(cluster);
-        pthread_join(cluster->computer, NULL);
-        close_cluster(cluster);
+        if (thread_join(&cluster->computer, STOP_LIMIT_MS))
+            close_cluster(cluster);
         return rc;
     }
     *out = cluster;
@@ -396,8 +382,8 @@ void cluster_stop(struct cluster *cluster)
     if (cluster == NULL)
         return;
     tell_stop(cluster);
-    const bool computer_ended = joined(cluster->computer);
-    const bool watcher_ended = joined(cluster->watcher);
+    const bool computer_ended = thread_join(&cluster->computer, STOP_LIMIT_MS);
+    const bool watcher_ended = thread_join(&cluster->watcher, STOP_LIMIT_MS);
     if (computer_ended && watcher_ended)
         close_cluster(cluster);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/thread.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -19,7 +20,7 @@
 #define STOP_LIMIT_MS 300
 
 struct counts {
-    pthread_t thread;
+    struct thread thread;
     pthread_mutex_t lock;
     struct counts_view view;
     atomic_bool stopping;
@@ -123,9 +124,9 @@ static void publish(struct counts *counts, int rc, int64_t hashes, int64_t coins
     pthread_mutex_unlock(&counts->lock);
 }
 
-static void *run(void *argument)
+static void run(void *context)
 {
-    struct counts *counts = argument;
+    struct counts *counts = context;
     int64_t next_ms = clock_now_ms();
 
     while (!atomic_load(&counts->stopping)) {
@@ -143,7 +144,6 @@ static void *run(void *argument)
             next_ms = now_ms + LOOK_EVERY_MS;
         clock_sleep_ms(next_ms - now_ms);
     }
-    return NULL;
 }
 
 int counts_start(const struct redis_options *redis, struct metrics *metrics, struct counts **out)
@@ -158,7 +158,7 @@ int counts_start(const struct redis_options *redis, struct metrics *metrics, str
     rate_init(&counts->rate);
     int rc = redis_new(redis, &counts->redis);
     if (rc == 0)
-        rc = -pthread_create(&counts->thread, NULL, run, counts);
+        rc = thread_start(&counts->thread, run, counts);
     if (rc != 0) {
         free_counts(counts);
         return rc;
@@ -178,10 +178,7 @@ void counts_stop(struct counts *counts)
 {
     if (counts == NULL)
         return;
-    const int64_t end_ms = clock_now_ms() + STOP_LIMIT_MS;
-    const struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = (end_ms % 1000) * 1000000};
-
     atomic_store(&counts->stopping, true);
-    if (pthread_clockjoin_np(counts->thread, NULL, CLOCK_MONOTONIC, &end) == 0)
+    if (thread_join(&counts->thread, STOP_LIMIT_MS))
         free_counts(counts);
 }

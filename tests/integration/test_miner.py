@@ -133,6 +133,7 @@ def test_no_loop_is_lost_or_counted_twice_when_a_service_dies(mine, services, re
     check_books(miner, redis)
 
 
+@pytest.mark.tsan
 def test_no_loop_is_lost_or_counted_twice_when_redis_dies(mine, redis):
     miner = mine("--concurrency", "8")
     for round_number in range(5):
@@ -199,6 +200,7 @@ class ReplyThief:
                 near.sendall(got)
 
 
+@pytest.mark.tsan
 def test_no_loop_is_counted_twice_when_a_reply_is_lost(mine, redis):
     thief = ReplyThief(redis.port)
     miner = mine("--concurrency", "4", url=thief.url)
@@ -305,6 +307,7 @@ def served(rng):
     return metric(rng.address, r'http_request_duration_seconds_count\{.*route="/N".*\}')
 
 
+@pytest.mark.tsan
 def test_it_spreads_over_all_addresses_of_a_name(named, redis):
     addresses = [f"127.0.0.{n}" for n in (2, 3, 4)]
     rngs = [named.serve(address) for address in addresses]
