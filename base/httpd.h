@@ -5,11 +5,10 @@
  * 405 with Allow, 413, 304 for a matching ETag, /health, /metrics, errors as one JSON object
  * {"error","detail"}, one access line per request, limits, and the drain at the end.
  *
- * Threads: one event loop per usable CPU (libmicrohttpd with external epoll: in the measurement in
- * docs/OPERATIONS.md the one mode that never stalled). A connection stays with its thread, so the
- * calls for one request never overlap; different requests run in parallel. A handler must not
- * block: what takes longer is answered later (httpd_later), what must queue stands at a gate
- * (route.gate). */
+ * Threads: one event loop per usable CPU (libmicrohttpd with external epoll; why, says
+ * httpd_loop.c). A connection stays with its thread, so the calls for one request never overlap;
+ * different requests run in parallel. A handler must not block: what takes longer is answered later
+ * (httpd_later), what must queue stands at a gate (route.gate). */
 #ifndef BASE_HTTPD_H
 #define BASE_HTTPD_H
 
