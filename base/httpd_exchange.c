@@ -500,7 +500,7 @@ static enum MHD_Result on_complete(struct exchange *x)
     case PHASE_BODY: return wait_at_gate(x) ? run_handler(x) : MHD_YES;
     case PHASE_REFUSED: return respond(x);
     case PHASE_LINGER: return MHD_NO;
-    case PHASE_GATED: x->worker->suspended--; return run_handler(x);
+    case PHASE_GATED: return run_handler(x);
     case PHASE_LATER: wait_take_answer(x); return respond(x);
     }
     return MHD_NO;

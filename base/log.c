@@ -86,16 +86,6 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     va_end(fields);
 }
 
-void log_access(const char *format, ...)
-{
-    char line[LOG_LINE_MAX + 1];
-    va_list fields;
-
-    va_start(fields, format);
-    log_write_access(line, format_line(line, LOG_INFO, "request", format, fields));
-    va_end(fields);
-}
-
 size_t log_format_access(char *line, const char *format, ...)
 {
     va_list fields;

@@ -3,7 +3,7 @@
  *   ts=2026-01-31T12:00:00.123Z lvl=warn svc=broker host=m ev=lease_expired worker=w2 age_ms=3012
  *
  * `ev` names are unique in the source, so one grep finds the line of code. Events go to stderr; the
- * lines of log_access() (one per HTTP request) go to stdout. A line is one write(), never torn.
+ * lines of HTTP requests go to stdout. A line is one write(), never torn.
  * Any thread may log. Never log payloads or secrets. Who decides, logs, once. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -33,11 +33,9 @@ bool log_enabled(enum log_level level);
 /* Write one event. `format` gives the fields: "task=%s age_ms=%d". */
 void log_event(enum log_level level, const char *event, const char *format, ...) PRINTF(3, 4);
 
-/* Write one line for a finished HTTP request to stdout. */
-void log_access(const char *format, ...) PRINTF(1, 2);
-
-/* The same in two steps, for who writes many: put a line with its newline into `line`, which holds
- * LOG_LINE_MAX + 1 bytes, and return its length; write lines that were gathered. */
+/* The lines of finished HTTP requests, in two steps, as who writes them writes many: put a line with
+ * its newline into `line`, which holds LOG_LINE_MAX + 1 bytes, and return its length; write to stdout
+ * the lines that were gathered. */
 size_t log_format_access(char *line, const char *format, ...) PRINTF(2, 3);
 void log_write_access(const char *lines, size_t length);
 

@@ -33,7 +33,7 @@ static const struct setting rows[] = {
      .fallback = "0",
      .max = 60000,
      .unit = "ms",
-     .help = "hold each request for so long, as the lesson does",
+     .help = "hold each byte request for so long, as the lesson does",
      },
     {
      .flag = "concurrency",

@@ -321,7 +321,9 @@ def test_sigterm_does_not_wait_for_a_long_delay(start):
         assert connection.answer().status == 503
 
 
-def test_sigterm_cuts_a_reader_that_does_not_read(rng):
+@pytest.mark.parametrize("delay_ms", [0, 10])
+def test_sigterm_cuts_a_reader_that_does_not_read(start, delay_ms):
+    rng = start("rng", "--listen", "127.0.0.1:0", "--delay-ms", delay_ms)
     with Connection(rng.address) as connection:
         connection.send(b"GET /67108864 HTTP/1.1\r\nHost: t\r\n\r\n")
         connection.socket.recv(100)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -94,13 +95,13 @@ static enum httpd_verdict handle_broken(struct httpd_request *request,
 }
 
 static const struct httpd_route routes[] = {
-    {.method = "GET",    .path = "/page",    .handle = handle_page   },
-    {.method = "GET",    .path = "/query",   .handle = handle_query  },
-    {.method = "GET",    .path = "/later",   .handle = handle_later  },
-    {.method = "GET",    .path = "/at-once", .handle = handle_at_once},
-    {.method = "GET",    .path = "/never",   .handle = handle_never,   .later_ms = 50},
-    {.method = "GET",                  .path = "/never-ever",                      .handle = handle_never,        .later_ms = 60000},
-    {.method = "GET", .path = "/broken",                   .handle = handle_broken                     },
+    {.method = "GET", .path = "/page",       .handle = handle_page,    .later_ms = 0    },
+    {.method = "GET", .path = "/query",      .handle = handle_query,   .later_ms = 0    },
+    {.method = "GET", .path = "/later",      .handle = handle_later,   .later_ms = 0    },
+    {.method = "GET", .path = "/at-once",    .handle = handle_at_once, .later_ms = 0    },
+    {.method = "GET", .path = "/never",      .handle = handle_never,   .later_ms = 50   },
+    {.method = "GET", .path = "/never-ever", .handle = handle_never,   .later_ms = 60000},
+    {.method = "GET", .path = "/broken",     .handle = handle_broken,  .later_ms = 0    },
 };
 
 static bool is_well(void *context, char *detail, size_t size)
@@ -112,18 +113,16 @@ static bool is_well(void *context, char *detail, size_t size)
 
 static void setup(void)
 {
-    metrics = metrics_new("test");
-    cr_assert_eq(httpd_start(
-                     &(struct httpd_options){
-                         .listen = "127.0.0.1:0",
-                         .routes = routes,
-                         .route_count = COUNT_OF(routes),
-                         .metrics = metrics,
-                         .threads = 2,
-                         .healthy = is_well,
-                     },
-                     &httpd),
-                 0);
+    const struct httpd_options options = {
+        .listen = "127.0.0.1:0",
+        .routes = routes,
+        .route_count = COUNT_OF(routes),
+        .metrics = metrics = metrics_new("test"),
+        .threads = 2,
+        .healthy = is_well,
+    };
+
+    cr_assert_eq(httpd_start(&options, &httpd), 0);
 }
 
 static void teardown(void)
@@ -136,6 +135,7 @@ static void teardown(void)
 
 TestSuite(httpd, .init = setup, .fini = teardown);
 
+/* A connection that asks for `target`, by HTTP/1.0. */
 static int send_request(const char *target, const char *headers)
 {
     const struct sockaddr_in address = {
@@ -268,4 +268,51 @@ Test(httpd, refuses_an_address_that_is_not_its_own)
     options.listen = "nonsense";
     cr_assert_eq(httpd_start(&options, &other), -EINVAL);
     cr_assert_null(other);
+}
+
+/* Files that this process may open; the server keeps 144 of them for itself and for loopback. */
+static const struct rlimit few_files = {.rlim_cur = 200, .rlim_max = 200};
+enum { FEW_CONNECTIONS = 200 - 144 + HTTPD_CONNECTIONS_RESERVED };
+
+static void setup_with_few_files(void)
+{
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few_files), 0);
+    setup();
+}
+
+/* Ask on a connection that stays open; returns it once the answer began. */
+static int ask_and_stay(char *answer, size_t size)
+{
+    const int fd = send_request("/page", "Connection: keep-alive\r\n");
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    cr_assert_eq(poll(&poll_fd, 1, 2000), 1, "no answer");
+    const ssize_t count = recv(fd, answer, size - 1, 0);
+    answer[count > 0 ? count : 0] = '\0';
+    return fd;
+}
+
+Test(httpd_limit,
+     of_connections_answers_503_and_lets_in_again_when_one_has_left,
+     .init = setup_with_few_files,
+     .fini = teardown)
+{
+    int fds[FEW_CONNECTIONS];
+    char answer[1024];
+
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = ask_and_stay(answer, sizeof(answer));
+        cr_assert_eq(strncmp(answer + 9, "200", 3), 0, "connection %zu: %s", i, answer);
+    }
+    close(ask_and_stay(answer, sizeof(answer)));
+    cr_assert_eq(strncmp(answer + 9, "503", 3), 0, "%s", answer);
+    const char *body = strstr(answer, "\r\n\r\n") + 4;
+    cr_assert_eq(strtoul(strstr(answer, "Content-Length: ") + 16, NULL, 10), strlen(body));
+    close(fds[0]);
+    const int64_t end_ms = clock_now_ms() + 2000;
+    do {
+        clock_sleep_ms(10);
+        close(ask_and_stay(answer, sizeof(answer)));
+    } while (strncmp(answer + 9, "200", 3) != 0 && clock_now_ms() < end_ms);
+    cr_assert_eq(strncmp(answer + 9, "200", 3), 0, "%s", answer);
 }
