@@ -8,6 +8,7 @@
 #include "secret.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -246,10 +247,11 @@ int redis_connect(struct redis *redis)
     resolve_read(redis->resolver, &redis->peers);
     if (redis->peers.count > 0)
         return connect_to(redis, &redis->peers.addresses[redis->turn % redis->peers.count]);
-    if (redis->peers.version == 0 && redis->peers.error == 0)
+    if (redis->peers.version == 0)
         return -EAGAIN;
     snprintf(redis->peer, sizeof(redis->peer), "%.60s", redis->target.server.host);
-    redis_drop(redis, "the name has no address");
+    redis_drop(redis, redis->peers.error != 0 ? gai_strerror(redis->peers.error)
+                                              : "the name has no address");
     return -EHOSTUNREACH;
 }
 

@@ -101,21 +101,28 @@ static bool same_set(const struct resolve_snapshot *a, const struct resolve_snap
     return true;
 }
 
-/* Take over what a lookup found. Under the lock. */
+/* Take over what a lookup found; true: that is news. Under the lock. */
+static bool take_over(struct resolve_snapshot *known, const struct resolve_snapshot *found)
+{
+    const uint64_t version = known->version;
+    bool changed = version == 0 || known->error != found->error;
+
+    if (is_answer(found->error)) {
+        changed |= !same_set(known, found);
+        *known = *found;
+        known->answered_ms = clock_now_ms();
+    }
+    known->error = found->error;
+    known->version = version + (changed ? 1 : 0);
+    return changed;
+}
+
+/* Show what a lookup found, and wake the owner if it is news. Under the lock. */
 static void publish(struct resolver *resolver)
 {
-    const struct resolve_snapshot *found = &resolver->found;
-    struct resolve_snapshot *known = &resolver->known;
-    const uint64_t version = known->version;
     const uint64_t one = 1;
+    const bool changed = take_over(&resolver->known, &resolver->found);
 
-    known->error = found->error;
-    if (!is_answer(found->error))
-        return;
-    const bool changed = version == 0 || !same_set(known, found);
-    *known = *found;
-    known->answered_ms = clock_now_ms();
-    known->version = version + (changed ? 1 : 0);
     /* An eventfd takes 2^64 - 2 additions before it would refuse one. */
     if (changed && resolver->wake_fd >= 0)
         (void)!write(resolver->wake_fd, &one, sizeof(one));

@@ -25,15 +25,15 @@ struct resolve_options {
 
 /* What is known of the name. */
 struct resolve_snapshot {
-    uint64_t version;    /* of the answer; grows with every change; 0: not answered yet */
-    int error;           /* EAI_ code of the last lookup, 0 when it was answered */
-    int64_t answered_ms; /* when it was last answered (clock_now_ms) */
+    uint64_t version; /* grows with every change of the set or of `error`; 0: not looked up yet */
+    int error;        /* EAI_ code of the last lookup, 0 when it was answered */
+    int64_t answered_ms; /* when it was last answered (clock_now_ms); 0: never */
     size_t omitted;      /* addresses beyond the limit */
     size_t count;
     struct address addresses[RESOLVE_ADDRESSES_MAX]; /* sorted, each once */
 };
 
-/* Start to look up. The first answer comes later: until then `version` is 0 and the set is empty.
+/* Start to look up. What comes of it comes later: until then `version` is 0 and the set is empty.
  * Returns 0 and sets *out (owned by the caller, resolve_stop()), -EINVAL: the name is empty or too
  * long, -ENOMEM, -EAGAIN: no thread to be had. */
 NODISCARD int resolve_start(const struct resolve_options *options, struct resolver **out);

@@ -21,8 +21,9 @@
 #define COIN_HEX_BYTES 64
 #define COIN_RAW_BYTES 32
 
-/* Coins that wait while Redis is away; then mining pauses. 96 bytes each. */
-#define LEDGER_COINS_MAX 262144
+/* Coins that wait while Redis is away; then mining pauses. 97 bytes each, and as many again may be on
+ * their way: well within the 64 MiB of a container. */
+#define LEDGER_COINS_MAX 131072
 
 struct ledger;
 

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/resolve.h"
 
-#include <limits.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -464,8 +464,11 @@ static void take_set(struct peer *peer, int64_t now_ms)
             place_add(peer, &peer->set.addresses[i]);
     }
     metric_set(peer->addresses, (int64_t)peer->set.count);
-    log_info("peer_addresses", "peer=%s count=%zu omitted=%zu", peer->options.name, peer->set.count,
-             peer->set.omitted);
+    const int error = peer->set.error;
+    log_event(peer->set.count > 0 && error == 0 ? LOG_INFO : LOG_WARN, "peer_addresses",
+              "peer=%s name=%s count=%zu omitted=%zu lookup=\"%s\"", peer->options.name,
+              peer->options.url.authority.host, peer->set.count, peer->set.omitted,
+              error == 0 ? "answered" : gai_strerror(error));
 }
 
 static void end_late(struct connection_list *list, int64_t now_ms)
