@@ -24,6 +24,9 @@
 #define BOOTSTRAP_CONFIG_MAX 4096
 #define BOOTSTRAP_ANSWER_MAX 512
 
+/* The broker's last line. */
+#define BOOTSTRAP_ADMITTED "admitted\n"
+
 /* Bounds of gone_ms. */
 #define BOOTSTRAP_GONE_MIN_MS 1000
 #define BOOTSTRAP_GONE_MAX_MS 3600000

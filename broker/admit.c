@@ -31,6 +31,8 @@ struct admit {
     int stop_fd;  /* eventfd */
     pthread_t thread;
     struct curve_pair server;
+    struct metric *admitted[ROLE_COUNT];
+    struct metric *refused[ROLE_COUNT];
     struct curve_key *clients;
     size_t client_count;
     atomic_int_least64_t beat_ms;
@@ -41,7 +43,6 @@ struct admit {
     size_t worker_count;
     size_t worker_capacity;
     struct curve_key knocker; /* of our own self-test; not worth a log line */
-    struct admit_counters counters;
 };
 
 /* ---- the lists ---- */
@@ -90,14 +91,6 @@ void admit_revoke_worker(struct admit *admit, const struct curve_key *key)
     if (at < admit->worker_count)
         admit->workers[at] = admit->workers[--admit->worker_count];
     pthread_mutex_unlock(&admit->lock);
-}
-
-struct admit_counters admit_counters(struct admit *admit)
-{
-    pthread_mutex_lock(&admit->lock);
-    const struct admit_counters counters = admit->counters;
-    pthread_mutex_unlock(&admit->lock);
-    return counters;
 }
 
 /* ---- requests ---- */
@@ -198,9 +191,9 @@ static bool judge(struct admit *admit, const struct request *request, struct cur
                        ? find_key(admit->clients, admit->client_count, key) < admit->client_count
                        : find_key(admit->workers, admit->worker_count, key) < admit->worker_count;
         ours = strcmp(admit->knocker.text, key->text) == 0;
-        admit->counters.admitted[role] += admitted;
-        admit->counters.refused[role] += !admitted && !ours;
         pthread_mutex_unlock(&admit->lock);
+        metric_add(admit->admitted[role], admitted);
+        metric_add(admit->refused[role], !admitted && !ours);
     }
     if (!admitted && !ours)
         tell_refusal(admit, request, role < ROLE_COUNT ? domains[role] : "unknown", key);
@@ -306,6 +299,18 @@ static void admit_free(struct admit *admit)
     free(admit);
 }
 
+static void make_metrics(struct admit *admit, struct metrics *metrics)
+{
+    static const char *const labels[ROLE_COUNT] = {"role=\"client\"", "role=\"worker\""};
+
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        admit->admitted[i] = metrics_counter(metrics, "scoop_handshakes_admitted_total", labels[i],
+                                             "Connections with an admitted key.");
+        admit->refused[i] = metrics_counter(metrics, "scoop_handshakes_refused_total", labels[i],
+                                            "Connections with any other key.");
+    }
+}
+
 static struct admit *admit_new(const struct admit_config *config)
 {
     struct admit *admit = calloc(1, sizeof(*admit));
@@ -324,6 +329,7 @@ static struct admit *admit_new(const struct admit_config *config)
     for (size_t i = 0; i < config->client_count; i++)
         admit->clients[i] = config->clients[i];
     admit->client_count = config->client_count;
+    make_metrics(admit, config->metrics);
     return admit;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/curve.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/problem.h"
 #include "base/wire.h"
 
@@ -28,11 +29,7 @@ struct admit_config {
     const struct curve_pair *server; /* the broker's pair; copied */
     const struct curve_key *clients; /* the allow list; copied */
     size_t client_count;
-};
-
-struct admit_counters {
-    uint64_t admitted[2]; /* handshakes; by role: clients, agents; likewise below */
-    uint64_t refused[2];
+    struct metrics *metrics; /* gets the counters of handshakes; borrowed like the context */
 };
 
 /* Bind the handler and start its thread; before any other socket of the context is bound. -EADDRINUSE: there is a
@@ -59,7 +56,5 @@ bool admit_is_alive(const struct admit *admit);
  * it was bound to, a wildcard included. 0, or with *problem: -EACCES: it let one in, -ETIMEDOUT: no refusal came,
  * -EINVAL: not of that form. The broker must not go on after any of them. */
 NODISCARD int admit_self_test(struct admit *admit, const char *listen, struct problem *problem);
-
-struct admit_counters admit_counters(struct admit *admit);
 
 #endif

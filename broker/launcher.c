@@ -71,9 +71,10 @@ struct launcher {
     int wake_fd;   /* eventfd: a name changed */
     int stop_fd;   /* eventfd */
     pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
-    struct launcher_counters counters;
-    struct launcher_counters shown;
+    struct metric *known;   /* hosts */
+    struct metric *ready;   /* hosts */
+    struct metric *started; /* logins */
+    struct metric *failed;  /* logins */
 };
 
 /* ---- a host's states ---- */
@@ -138,7 +139,7 @@ static void fail(struct launcher *launcher, struct host *host, const char *reaso
 {
     tell_failure(host, reason);
     end_session(launcher, host);
-    launcher->counters.failed++;
+    metric_add(launcher->failed, 1);
     enter(host, HOST_WAITING, now_ms, now_ms + retry_pause_ms(host->failures));
     host->failures++;
 }
@@ -147,7 +148,7 @@ static void start(struct launcher *launcher, struct host *host, int64_t now_ms)
 {
     const int rc = ssh_open(&launcher->setup, &host->address, launcher->input, &host->ssh);
 
-    launcher->counters.started++;
+    metric_add(launcher->started, 1);
     launcher->starting++;
     enter(host, HOST_STARTING, now_ms, now_ms + ANSWER_MS);
     if (rc != 0)
@@ -165,6 +166,7 @@ static void take_answer(struct launcher *launcher, struct host *host, int64_t no
         fail(launcher, host, problem.text, now_ms);
         return;
     }
+    ssh_say(&host->ssh, BOOTSTRAP_ADMITTED);
     log_info("worker_admitted", "addr=%s worker=%s slots=%u version=%s took_ms=%lld", host->text,
              host->answer.host, host->answer.slots, host->answer.version,
              (long long)(now_ms - host->since_ms));
@@ -238,7 +240,7 @@ static void add_host(struct launcher *launcher, const struct address *address, i
         return;
     }
     host->address = *address;
-    host->ssh = (struct ssh_session){.output = -1, .errors = -1};
+    host->ssh = (struct ssh_session){.input = -1, .output = -1, .errors = -1};
     address_text(address, host->text);
     enter(host, HOST_WAITING, now_ms, now_ms);
     launcher->hosts[launcher->host_count++] = host;
@@ -364,17 +366,14 @@ static int64_t next_due_ms(const struct launcher *launcher, int64_t now_ms)
     return due_ms > now_ms ? due_ms : now_ms;
 }
 
-static void show_counters(struct launcher *launcher)
+static void show_hosts(const struct launcher *launcher)
 {
-    struct launcher_counters *counters = &launcher->counters;
+    int64_t ready = 0;
 
-    counters->hosts = (uint32_t)launcher->host_count;
-    counters->ready = 0;
     for (size_t i = 0; i < launcher->host_count; i++)
-        counters->ready += launcher->hosts[i]->state == HOST_READY;
-    pthread_mutex_lock(&launcher->lock);
-    launcher->shown = *counters;
-    pthread_mutex_unlock(&launcher->lock);
+        ready += launcher->hosts[i]->state == HOST_READY;
+    metric_set(launcher->known, (int64_t)launcher->host_count);
+    metric_set(launcher->ready, ready);
 }
 
 static void drain_wake(const struct launcher *launcher)
@@ -400,7 +399,7 @@ static void take_turn(struct launcher *launcher, const struct polled *polled)
     forget_missing(launcher, now_ms);
     for (size_t i = 0; i < launcher->host_count; i++)
         look_at_timers(launcher, launcher->hosts[i], now_ms);
-    show_counters(launcher);
+    show_hosts(launcher);
 }
 
 static void *run(void *argument)
@@ -418,12 +417,12 @@ static void *run(void *argument)
     }
     while (launcher->host_count > 0)
         forget_host(launcher, launcher->host_count - 1);
-    show_counters(launcher);
+    show_hosts(launcher);
     free(polled);
     return NULL;
 }
 
-/* Signals belong to the main thread. SIGPIPE cannot come: nothing is written to a session. */
+/* Signals belong to the main thread; SIGPIPE of a session that has ended is to be an error here. */
 static int start_thread(struct launcher *launcher)
 {
     sigset_t all;
@@ -448,7 +447,6 @@ static void launcher_free(struct launcher *launcher)
         close(launcher->wake_fd);
     if (launcher->stop_fd >= 0)
         close(launcher->stop_fd);
-    pthread_mutex_destroy(&launcher->lock);
     free(launcher);
 }
 
@@ -528,6 +526,18 @@ static int open_handles(struct launcher *launcher, struct problem *problem)
     return 0;
 }
 
+static void make_metrics(struct launcher *launcher, struct metrics *metrics)
+{
+    launcher->known =
+        metrics_gauge(metrics, "scoop_hosts", "", "Addresses behind the names of workers.");
+    launcher->ready =
+        metrics_gauge(metrics, "scoop_hosts_ready", "", "Those of them with an admitted agent.");
+    launcher->started =
+        metrics_counter(metrics, "scoop_logins_total", "", "Sessions of ssh begun.");
+    launcher->failed = metrics_counter(metrics, "scoop_logins_failed_total", "",
+                                       "Those of them that gave no agent.");
+}
+
 int launcher_start(const struct launcher_config *config,
                    struct launcher **out,
                    struct problem *problem)
@@ -540,7 +550,7 @@ int launcher_start(const struct launcher_config *config,
     launcher->config = *config;
     launcher->wake_fd = -1;
     launcher->stop_fd = -1;
-    pthread_mutex_init(&launcher->lock, NULL);
+    make_metrics(launcher, config->metrics);
     if ((rc = split_names(launcher, problem)) != 0 || (rc = make_input(launcher, problem)) != 0 ||
         (rc = ssh_setup_make(config->run_dir, config->user, config->key_file, config->host_key_file,
                              &launcher->setup, problem)) != 0 ||
@@ -568,12 +578,4 @@ void launcher_stop(struct launcher *launcher)
     (void)!write(launcher->stop_fd, &one, sizeof(one));
     pthread_join(launcher->thread, NULL);
     launcher_free(launcher);
-}
-
-struct launcher_counters launcher_counters(struct launcher *launcher)
-{
-    pthread_mutex_lock(&launcher->lock);
-    const struct launcher_counters counters = launcher->shown;
-    pthread_mutex_unlock(&launcher->lock);
-    return counters;
 }

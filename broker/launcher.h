@@ -11,6 +11,7 @@
 #include "admit.h"
 #include "base/curve.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/problem.h"
 
 #include <stdint.h>
@@ -27,6 +28,7 @@ struct launcher;
 struct launcher_config {
     void *context; /* ZeroMQ, for LOOP_REVOKE_ENDPOINT */
     struct admit *admit;
+    struct metrics *metrics; /* gets counts of hosts and logins */
     const char
         *names;    /* "tasks.worker,tasks.root_worker": names or addresses, separated by commas */
     uint16_t port; /* of sshd on the workers */
@@ -39,13 +41,6 @@ struct launcher_config {
     uint32_t gone_ms;                   /* agents end when their link has been gone for so long */
 };
 
-struct launcher_counters {
-    uint32_t hosts;   /* addresses known */
-    uint32_t ready;   /* with an admitted agent */
-    uint64_t started; /* ssh sessions, ever */
-    uint64_t failed;  /* of them without an agent */
-};
-
 /* Check names and keys, copy the keys, start the thread. 0, or a negative errno with *problem. *out is owned by the
  * caller. Main thread. */
 NODISCARD int launcher_start(const struct launcher_config *config,
@@ -54,8 +49,5 @@ NODISCARD int launcher_start(const struct launcher_config *config,
 
 /* End all sessions, revoke all keys, join the thread (about a second at most). NULL is fine. */
 void launcher_stop(struct launcher *launcher);
-
-/* As of the last turn. Any thread. */
-struct launcher_counters launcher_counters(struct launcher *launcher);
 
 #endif

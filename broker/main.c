@@ -76,7 +76,7 @@ static int run(const struct options *options, struct problem *problem)
     struct monitor *monitor = monitor_new();
     if (stop_fd < 0 || context == NULL || monitor == NULL)
         return problem_set(problem, -errno, "cannot start: %s", strerror(errno));
-    rc = trust_start(options, context, &trust, problem);
+    rc = trust_start(options, context, monitor_metrics(monitor), &trust, problem);
     if (rc == 0)
         rc = serve(options, trust, monitor, context, stop_fd, problem);
     trust_stop(trust);

@@ -45,6 +45,11 @@ struct meter *monitor_meter(const struct monitor *monitor)
     return monitor->meter;
 }
 
+struct metrics *monitor_metrics(const struct monitor *monitor)
+{
+    return monitor->metrics;
+}
+
 static bool is_healthy(void *context, char *detail, size_t size)
 {
     const struct monitor *monitor = context;

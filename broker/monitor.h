@@ -15,6 +15,9 @@ NODISCARD struct monitor *monitor_new(void);
 /* For loop_config.meter; borrowed while the monitor lives. */
 struct meter *monitor_meter(const struct monitor *monitor);
 
+/* For the parts that count by themselves; borrowed likewise. */
+struct metrics *monitor_metrics(const struct monitor *monitor);
+
 /* Serve where the options say: LISTEN, else loopback only, else (ipc endpoints: many brokers may share a host)
  * nowhere. `loop` and `trust` are borrowed until monitor_end(). 0 or a negative errno, which has been logged. */
 NODISCARD int monitor_begin(struct monitor *monitor,

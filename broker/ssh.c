@@ -153,7 +153,8 @@ static void pipes_close(struct pipes *pipes)
         close_end(ends[i]);
 }
 
-/* Make the pipes and put `input` into the first, which is large enough to hold it: nobody needs to feed it later. */
+/* Make the pipes and put `input` into the first, which is large enough to hold it and more: nobody needs to wait
+ * until it is taken. */
 static int pipes_open(struct pipes *pipes, const char *input)
 {
     const size_t length = strlen(input);
@@ -169,7 +170,6 @@ static int pipes_open(struct pipes *pipes, const char *input)
         return -errno;
     if (write(pipes->input[1], input, length) != (ssize_t)length)
         return -EIO;
-    close_end(&pipes->input[1]);
     return 0;
 }
 
@@ -286,10 +286,23 @@ int ssh_open(const struct ssh_setup *setup,
         rc = spawn(&command, &pipes, &pid);
     if (rc != 0)
         return rc;
-    *out = (struct ssh_session){.pid = pid, .output = pipes.output[0], .errors = pipes.errors[0]};
+    *out = (struct ssh_session){
+        .pid = pid,
+        .input = pipes.input[1],
+        .output = pipes.output[0],
+        .errors = pipes.errors[0],
+    };
+    pipes.input[1] = -1;
     pipes.output[0] = -1;
     pipes.errors[0] = -1;
     return 0;
+}
+
+void ssh_say(struct ssh_session *session, const char *line)
+{
+    /* It fits into the pipe; and whether ssh still takes it shows on its output. */
+    (void)!write(session->input, line, strlen(line));
+    close_end(&session->input);
 }
 
 /* ---- read ---- */
@@ -374,6 +387,7 @@ void ssh_close(struct ssh_session *session)
             kill(session->pid, SIGKILL);
         clock_sleep_ms(2);
     }
+    close_end(&session->input);
     close_end(&session->output);
     close_end(&session->errors);
     session->pid = 0;

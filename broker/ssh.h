@@ -1,5 +1,5 @@
 /* One ssh session to a worker: the OpenSSH client as a child process that gets a text on its standard input, of which
- * one line of output is read, and which then stays open until either side ends it.
+ * one line of output is read, that then gets one more line, and stays open until either side ends it.
  *
  * Hosts are believed only when they show the host key that was given; their addresses do not count. Nothing of the
  * user's own ssh configuration, agent or known hosts is used. One thread. Nothing blocks but ssh_close(), shortly. */
@@ -41,6 +41,7 @@ struct ssh_line {
 
 struct ssh_session {
     pid_t pid;  /* 0: no session */
+    int input;  /* pipe to ssh; -1: closed */
     int output; /* pipes from ssh; -1 at their end */
     int errors;
     bool answered;          /* the first line of output is in `answer.text` */
@@ -56,6 +57,10 @@ NODISCARD int ssh_open(const struct ssh_setup *setup,
                        const struct address *address,
                        const char *input,
                        struct ssh_session *out);
+
+/* Give it a last line of input. Nothing happens when the session has ended meanwhile. The calling thread blocks
+ * SIGPIPE. */
+void ssh_say(struct ssh_session *session, const char *line);
 
 /* Read what is there. Returns false when both streams are at their end: ssh_close() it. */
 bool ssh_read(struct ssh_session *session);

@@ -8,6 +8,7 @@
 struct trust {
     const struct options *options;
     void *context;
+    struct metrics *metrics;
     struct admit *admit;       /* NULL: both endpoints are ipc:// */
     struct launcher *launcher; /* NULL: not begun, or no workers are named */
     struct curve_key key;      /* public half of the broker */
@@ -48,6 +49,7 @@ static int start_admission(struct trust *trust, struct problem *problem)
         .server = &pair,
         .clients = clients,
         .client_count = count,
+        .metrics = trust->metrics,
     };
     rc = admit_start(&config, &trust->admit);
     if (rc != 0)
@@ -59,6 +61,7 @@ static int start_admission(struct trust *trust, struct problem *problem)
 
 int trust_start(const struct options *options,
                 void *context,
+                struct metrics *metrics,
                 struct trust **out,
                 struct problem *problem)
 {
@@ -68,6 +71,7 @@ int trust_start(const struct options *options,
         return problem_set(problem, -ENOMEM, "admission cannot start: out of memory");
     trust->options = options;
     trust->context = context;
+    trust->metrics = metrics;
     if (options->workers[0] != '\0' && !is_tcp(options->worker_listen))
         return problem_set(problem, -EINVAL,
                            "workers: agents on other hosts need a tcp:// worker-listen, not %s",
@@ -108,6 +112,7 @@ int trust_begin(struct trust *trust, struct problem *problem)
     const struct launcher_config config = {
         .context = trust->context,
         .admit = trust->admit,
+        .metrics = trust->metrics,
         .names = options->workers,
         .port = (uint16_t)options->ssh_port,
         .user = options->ssh_user,
@@ -124,16 +129,6 @@ int trust_begin(struct trust *trust, struct problem *problem)
 bool trust_is_alive(const struct trust *trust)
 {
     return trust->admit == NULL || admit_is_alive(trust->admit);
-}
-
-struct admit *trust_admit(const struct trust *trust)
-{
-    return trust->admit;
-}
-
-struct launcher *trust_launcher(const struct trust *trust)
-{
-    return trust->launcher;
 }
 
 void trust_end(struct trust *trust)

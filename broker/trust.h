@@ -5,6 +5,7 @@
 
 #include "admit.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "base/problem.h"
 #include "base/wire.h"
 #include "launcher.h"
@@ -15,9 +16,10 @@
 struct trust;
 
 /* Load the keys and start to admit. Before the sockets are bound. 0, or a negative errno with *problem.
- * `options` and `context` are borrowed while the trust lives; *out is owned by the caller. */
+ * `options`, `context` and `metrics` are borrowed while the trust lives; *out is owned by the caller. */
 NODISCARD int trust_start(const struct options *options,
                           void *context,
+                          struct metrics *metrics,
                           struct trust **out,
                           struct problem *problem);
 
@@ -30,10 +32,6 @@ NODISCARD int trust_begin(struct trust *trust, struct problem *problem);
 
 /* Is admission at work, where it is needed? For the health check, any thread. */
 bool trust_is_alive(const struct trust *trust);
-
-/* NULL where none is needed. */
-struct admit *trust_admit(const struct trust *trust);
-struct launcher *trust_launcher(const struct trust *trust);
 
 /* End the launcher; before the loop is freed. Agents that it started are revoked. */
 void trust_end(struct trust *trust);

@@ -20,9 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIG_MS 5000 /* for the whole configuration to come */
-#define TAKEOVER_MS                                                                                \
-    1500 /* for the agent before this one: its key is not admitted any more, it has nothing to win */
+#define CONFIG_MS   5000 /* for the whole configuration to come */
+#define ADMITTED_MS 5000 /* for the broker to take note of our key */
+#define TAKEOVER_MS 1500 /* for the agent before this one, whose key is admitted no more */
 
 struct options {
     const char *run_dir;
@@ -33,43 +33,43 @@ struct options {
 
 static const struct setting rows[] = {
     {
-     .flag = "run-dir",
-     .variable = "WORKER_RUN_DIR",
-     .type = SETTING_TEXT,
-     .offset = offsetof(struct options, run_dir),
-     .fallback = "/run/scoop",
-     .min = 1,
-     .max = 100,
-     .help = "folder of the sshd verb",
-     },
+        .flag = "run-dir",
+        .variable = "WORKER_RUN_DIR",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct options, run_dir),
+        .fallback = "/run/scoop",
+        .min = 1,
+        .max = 100,
+        .help = "folder of the sshd verb",
+    },
     {
-     .flag = "programs",
-     .variable = "WORKER_PROGRAMS",
-     .type = SETTING_TEXT,
-     .offset = offsetof(struct options,                programs),
-     .fallback = "/usr/libexec/scoop/programs",
-     .min = 1,
-     .help = "folders with the programs that may run, separated by ':'",
-     },
+        .flag = "programs",
+        .variable = "WORKER_PROGRAMS",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct options, programs),
+        .fallback = "/usr/libexec/scoop/programs",
+        .min = 1,
+        .help = "folders with the programs that may run, separated by ':'",
+    },
     {
-     .flag = "grace-ms",
-     .variable = "WORKER_GRACE_MS",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct options,                                 grace_ms),
-     .fallback = "8000",
-     .max = 3600000,
-     .unit = "ms",
-     .help = "how long running tasks may take after SIGTERM",
-     },
+        .flag = "grace-ms",
+        .variable = "WORKER_GRACE_MS",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct options, grace_ms),
+        .fallback = "8000",
+        .max = 3600000,
+        .unit = "ms",
+        .help = "how long running tasks may take after SIGTERM",
+    },
     {
-     .flag = "slots",
-     .variable = "WORKER_SLOTS",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct options,                    slots),
-     .fallback = "0",
-     .max = WIRE_SLOTS_MAX,
-     .help = "tasks at the same time; 0: as many as there are usable CPUs",
-     },
+        .flag = "slots",
+        .variable = "WORKER_SLOTS",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct options, slots),
+        .fallback = "0",
+        .max = WIRE_SLOTS_MAX,
+        .help = "tasks at the same time; 0: as many as there are usable CPUs",
+    },
 };
 
 static const struct settings settings = {
@@ -164,6 +164,26 @@ static int write_answer(const struct service *service, struct problem *problem)
     return 0;
 }
 
+/* Wait until the broker has admitted our key. */
+static int await_admission(struct problem *problem)
+{
+    const int64_t until_ms = clock_now_ms() + ADMITTED_MS;
+    char line[sizeof(BOOTSTRAP_ADMITTED)] = "";
+    size_t used = 0;
+
+    while (used < sizeof(line) - 1) {
+        const ssize_t n = read_until(STDIN_FILENO, line + used, sizeof(line) - 1 - used, until_ms);
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        used += (size_t)n;
+    }
+    if (strcmp(line, BOOTSTRAP_ADMITTED) != 0)
+        return problem_set(problem, -EPROTO, "the broker did not say that it admitted this worker");
+    return 0;
+}
+
 /* From here on nobody is at the other end of standard input and output, and logs belong to the container. sshd ends
  * its session when the last copy of its pipe is closed, so one stays, and no child inherits it. */
 static int leave_session(const struct service *service, struct problem *problem)
@@ -221,7 +241,7 @@ static int prepare(struct service *service, struct problem *problem)
     if (curve_make(&service->pair) != 0)
         return problem_set(problem, -ENOTSUP, "this libzmq was built without CURVE");
     service->slots = choose_slots(service->options->slots);
-    if ((rc = write_answer(service, problem)) != 0)
+    if ((rc = write_answer(service, problem)) != 0 || (rc = await_admission(problem)) != 0)
         return rc;
     return leave_session(service, problem);
 }

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 import pytest
 from programs import as_user, children, environment, eventually, run
@@ -43,7 +44,7 @@ def worker(site, nothing_left, start):
 @pytest.fixture
 def broker(site, start):
     def run_one(workers="127.0.0.2", /, **changes):
-        return start("scoop-broker", *site.broker_arguments(workers, **changes), ready=None)
+        return start("scoop-broker", *site.broker_arguments(workers, **changes))
 
     return run_one
 
@@ -98,7 +99,7 @@ def test_an_agent_takes_over_from_the_one_of_an_earlier_broker(worker, broker):
 def test_an_agent_survives_its_ssh_session_but_not_the_loss_of_its_broker(worker, broker):
     host = worker()
     running = broker(**{"gone-ms": 5000})
-    running.wait_for("ev=agent_joined")
+    host.wait_for("ev=link_open")
     sessions = children(running.pid)
     assert len(sessions) == 1
     running.kill()
@@ -108,6 +109,18 @@ def test_an_agent_survives_its_ssh_session_but_not_the_loss_of_its_broker(worker
     assert count(host, "agent_stopped") == 0
     host.wait_for("ev=broker_missing", timeout=12)
     host.wait_for("ev=agent_stopped")
+
+
+def test_an_agent_whose_session_ended_is_cut_off_and_started_anew(worker, broker):
+    host = worker()
+    running = broker()
+    running.wait_for("ev=agent_joined")
+    (session,) = children(running.pid)
+    os.kill(session, signal.SIGKILL)
+    begin = time.monotonic()
+    host.wait_for("ev=refused", timeout=5)
+    assert time.monotonic() - begin < 1.5, "its key is revoked, and its link with it"
+    eventually(lambda: count(running, "agent_joined") == 2, "an agent with another key is there")
 
 
 # ---- whom the broker believes ----
@@ -122,6 +135,9 @@ def test_a_host_with_another_host_key_is_named_and_the_others_go_on(site, worker
     time.sleep(2)
     assert count(running, "host_key_mismatch") == 1
     assert count(running, "worker_admitted") == 1
+    metrics = urllib.request.urlopen(running.url + "/metrics", timeout=5).read().decode()
+    assert "\nscoop_hosts 2\n" in metrics
+    assert "\nscoop_hosts_ready 1\n" in metrics
 
 
 def test_a_broker_with_another_key_is_refused(site, worker, broker):
@@ -228,6 +244,14 @@ def test_a_wrong_configuration_starts_nothing(site, text, problem):
     assert problem in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not site.processes()
+
+
+def test_an_agent_does_not_start_before_its_key_is_admitted(site):
+    done = serve(site, CONFIG.format(site.text("broker_curve_key.pub").strip()))
+    assert done.returncode == 1
+    assert done.stdout.startswith("scoop-worker ")
+    assert "did not say that it admitted this worker" in done.stderr
+    assert "agent_started" not in done.stderr
 
 
 def test_a_configuration_that_does_not_come_is_given_up(site):
