@@ -1,14 +1,19 @@
 /* What broker and worker say to each other over ssh before they meet over ZeroMQ: the broker writes
- * a configuration to the worker's standard input, the worker answers with one line.
+ * a configuration to the worker's standard input, the worker answers with one line, and the broker
+ * says when it has admitted the worker's key. The worker must not dial before that: ZeroMQ does not
+ * try again when a handshake was refused.
  *
- *   scoop 1                                scoop-worker <public key> <slots> <version> <host>
+ *   scoop 1                              scoop-worker <public key> <slots> <version> <host>
  *   broker tcp://broker:5556
  *   broker_key <Z85>
  *   gone_ms 30000
  *   end
+ *                                        (the broker admits the key)
+ *   admitted
  *
  * A configuration without `end` was cut and is refused. Keys that are unknown are skipped, so that
- * a newer broker can say more to an older worker. Source: DESIGN.md section 7. Pure: any thread. */
+ * a newer broker can say more to an older worker. Source: docs/PROTOCOL.md section 2. Pure: any
+ * thread. */
 #ifndef BASE_BOOTSTRAP_H
 #define BASE_BOOTSTRAP_H
 
