@@ -445,6 +445,7 @@ static int start(struct agent *a)
         .epoll_fd = a->epoll_fd,
         .report = &a->report,
     };
+    pool_prepare(&a->pool);
     return 0;
 }
 

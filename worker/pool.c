@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "spawn.h"
 #include "strays.h"
 #include "verdict.h"
 
@@ -121,6 +122,11 @@ static uint32_t executors_max(const struct pool *pool)
     const uint32_t some = pool->slots * EXECUTORS_PER_SLOT;
 
     return some > EXECUTORS_MIN ? some : EXECUTORS_MIN;
+}
+
+void pool_prepare(const struct pool *pool)
+{
+    spawn_expect(executors_max(pool) + 1);
 }
 
 /* A new idle executor; NULL: not now, logged. */

@@ -30,6 +30,9 @@ struct pool {
     bool paused;      /* pool_feed() does nothing: the agent is about to leave */
 };
 
+/* Call once, when slots are known: makes sure that there may be enough open files. */
+void pool_prepare(const struct pool *pool);
+
 /* The program of a FUNCTION record, made if new, and its function. NULL: out of memory, or the name cannot be one
  * (logged by the caller). Borrowed until pool_reset(). */
 NODISCARD struct function *pool_function(struct pool *pool, const struct wire_function *wire);

@@ -23,6 +23,13 @@ enum { FD_MEMORY = 3, FD_BELL = 4, FD_FIRST_UNUSED = 5 };
 
 static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERSION);
 
+/* Descriptors of the agent for one executor, and for everything else. */
+#define FILES_PER_EXECUTOR 8
+#define FILES_BESIDE       128
+
+/* The limit as it was before spawn_expect(): executors get it back, because select() fails above 1024. */
+static struct rlimit inherited_files;
+
 /* Everything that the child needs, made before the fork. */
 struct launch {
     const char *path;
@@ -50,7 +57,8 @@ static char **make_environment(void)
 
 _Noreturn static void die(const char *path, const char *step)
 {
-    const char *const words[] = {"executor: cannot ", step, " ", path, ": ", strerrordesc_np(errno), "\n"};
+    const char *const words[] = {"executor: cannot ",    step, " ", path, ": ",
+                                 strerrordesc_np(errno), "\n"};
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (words[i] != NULL && write(STDERR_FILENO, words[i], strlen(words[i])) < 0)
@@ -63,7 +71,7 @@ _Noreturn static void die(const char *path, const char *step)
 static bool place_ends(struct launch *launch)
 {
     for (int i = 0; i < FD_FIRST_UNUSED; i++) {
-        launch->ends[i] = fcntl(launch->ends[i], F_DUPFD, 64);
+        launch->ends[i] = fcntl(launch->ends[i], F_DUPFD_CLOEXEC, 64);
         if (launch->ends[i] < 0)
             return false;
     }
@@ -71,7 +79,9 @@ static bool place_ends(struct launch *launch)
         if (dup2(launch->ends[i], i) < 0)
             return false;
     }
-    return close_range(FD_FIRST_UNUSED, ~0U, 0) == 0;
+    /* All of ours close by themselves; this is for what we have inherited. Older seccomp profiles do not know it. */
+    (void)close_range(FD_FIRST_UNUSED, ~0U, CLOSE_RANGE_CLOEXEC);
+    return true;
 }
 
 static void reset_signals(void)
@@ -107,6 +117,8 @@ _Noreturn static void run_child(struct launch *launch)
     if (getppid() != launch->parent)
         _exit(126); /* it died before the line above */
     setrlimit(RLIMIT_CORE, &no_core);
+    if (inherited_files.rlim_cur != 0)
+        setrlimit(RLIMIT_NOFILE, &inherited_files);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     volunteer();
     if (!place_ends(launch))
@@ -117,6 +129,20 @@ _Noreturn static void run_child(struct launch *launch)
 
 /* ---- in the agent ---- */
 
+void spawn_expect(uint32_t executors)
+{
+    const rlim_t needed = (rlim_t)executors * FILES_PER_EXECUTOR + FILES_BESIDE;
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    inherited_files = files;
+    if (files.rlim_cur >= needed)
+        return;
+    files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int watch(struct executor *e, enum executor_end end, int fd, int epoll_fd)
 {
     e->watches[end] = (struct executor_watch){e, end};
@@ -126,8 +152,8 @@ static int watch(struct executor *e, enum executor_end end, int fd, int epoll_fd
 }
 
 /* A pipe: our end is non-blocking and watched, the other goes to the child. */
-static int open_pipe(struct executor *e, struct output *output, enum executor_end end, int epoll_fd,
-                     int *other)
+static int open_pipe(
+    struct executor *e, struct output *output, enum executor_end end, int epoll_fd, int *other)
 {
     int ends[2];
 
@@ -191,7 +217,7 @@ int spawn_executor(struct executor *e, int epoll_fd)
         .path = e->program->path,
         .argv = {(char *)(uintptr_t)name_of(e->program), NULL},
         .parent = getpid(),
-        .ends = {-1, -1, -1, -1, -1},
+        .ends = { -1, -1, -1, -1, -1},
     };
     int result = open_ends(e, epoll_fd, launch.ends);
 

@@ -218,6 +218,27 @@ def test_a_crashing_task_is_stopped_and_its_neighbours_do_not_run_again(cluster)
     assert {number: times for number, times in cluster.times_run().items() if times != 1} == {1500: 3}
 
 
+def test_a_task_that_ends_its_executor_is_stopped_like_a_crashing_one(cluster):
+    results = ends(cluster.start_client(1000, 0, 500, "exit"))
+    bad = results.pop(500)
+    assert (bad.status, bad.attempts, bad.code, bad.text) == ("crashed", 3, 0, "exit status 0")
+    assert_all_right(results, 999)
+    assert {number: times for number, times in cluster.times_run().items() if times != 1} == {500: 3}
+
+
+def test_a_task_that_ruins_the_shared_memory_harms_no_result(cluster):
+    """Answers of its neighbours that stood in that memory are lost with it: those run again."""
+    results = ends(cluster.start_client(1000, 0, 500, "scribble"))
+    bad = results.pop(500)
+    assert (bad.status, bad.attempts) == ("crashed", 3)
+    assert bad.text.startswith("it overwrote the memory that it shares with the agent")
+    assert_all_right(results, 999)
+
+
+def test_a_task_that_closes_all_descriptors_harms_nobody(cluster):
+    assert_all_right(ends(cluster.start_client(1000, 0, 500, "close")), 1000)
+
+
 def test_a_task_whose_host_was_lost_ten_times_is_given_up_as_lost(start, tmp_path):
     cluster = Cluster(start, tmp_path / "cluster")
     cluster.start_broker()
@@ -309,6 +330,18 @@ def test_no_session_starves_another(cluster):
     assert time.monotonic() - before_s < 2
     assert greedy.process.poll() is None
     greedy.kill()
+
+
+def test_a_long_task_does_not_hold_up_the_short_ones_behind_it(start, tmp_path):
+    """They are expected to be short, so many are fed to one executor; then they are recalled."""
+    cluster = Cluster(start, tmp_path / "cluster")
+    cluster.start_broker()
+    cluster.start_worker(2)
+    client = cluster.start_client(2000, 0, 1000, "stay")
+    eventually(lambda: len(cluster.executions()) == 2000, "all have begun, and one still runs", 2.5)
+    assert client.process.poll() is None
+    assert_all_right(ends(client), 2000)
+    assert cluster.times_run() == {number: 1 for number in range(2000)}
 
 
 # ---- 10. Ends of sessions. ----

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -89,6 +90,18 @@ def test_runs_as_many_at_a_time_as_it_has_slots(broker, agent):
     broker.wait_for(range(4))
     assert 0.75 < time.monotonic() - start_s < 1.6
     assert len(children(process.pid)) == 2
+
+
+def test_has_hundreds_of_slots(broker, agent):
+    process = agent(300)
+    f = broker.function("command", VARIABLE, VARIABLE)
+    broker.tasks([(i, f, command("sleep", "60")) for i in range(300)])
+    eventually(lambda: broker.pump() and False or len(children(process.pid)) == 300, "300 executors", 60)
+    limits = open(f"/proc/{children(process.pid)[0]}/limits").read()
+    ours = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert int(next(l for l in limits.splitlines() if "open files" in l).split()[3]) == ours
+    broker.revoke(list(range(300)))
+    assert {o.kind for o in broker.wait_for(range(300), 30)} == {CANCELLED}
 
 
 def test_answers_many_tasks_in_few_frames(broker, agent):
