@@ -3,8 +3,12 @@
 
 #include "base/command.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+/* 128 + this is the last code that stands for a signal; greater ones are a command's own. */
+#define SIGNAL_MAX 64
 
 /* How long one wait lasts before `ended` is asked again. */
 #define SLICE_MS 50
@@ -81,19 +85,44 @@ static int write_bytes(struct mapping *m, FILE *file, struct wire_bytes bytes)
     return 0;
 }
 
+static void note_failure(struct mapping *m, uint32_t status)
+{
+    if (m->failed++ == 0) {
+        m->first_failed = m->written;
+        m->first_status = status;
+    }
+}
+
+/* A command may fail without a word: say that some did, and how the first of them ended. */
+static void report_failures(const struct mapping *m)
+{
+    if (m->failed == 0)
+        return;
+    fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " commands failed", m->program, m->failed,
+            m->written);
+    if (m->first_status > 128 && m->first_status <= 128 + SIGNAL_MAX)
+        fprintf(stderr, "; number %" PRIu64 " was killed by signal %" PRIu32, m->first_failed,
+                m->first_status - 128);
+    else if (m->first_status != 0)
+        fprintf(stderr, "; number %" PRIu64 " ended with exit code %" PRIu32, m->first_failed,
+                m->first_status);
+    fputc('\n', stderr);
+}
+
 static int write_result(struct mapping *m, scoop_future *future)
 {
     struct command_result result;
     struct scoop_bytes bytes;
 
     if (scoop_result_bytes(future, &bytes) != SCOOP_OK) {
-        m->failed++;
+        note_failure(m, 0);
         progress_clear(&m->progress);
         return complain(m, 0, scoop_last_error());
     }
     if (command_get_result(bytes.data, bytes.size, &result) != 0)
         return complain(m, -EPROTO, "a worker's answer is not readable");
-    m->failed += result.status != 0;
+    if (result.status != 0)
+        note_failure(m, result.status);
     const int error = write_bytes(m, stdout, result.out);
     return error != 0 ? error : write_bytes(m, stderr, result.err);
 }
@@ -152,6 +181,7 @@ int mapping_run(struct mapping *m)
     while (error == 0 && (!m->no_more_input || m->written < m->submitted))
         error = turn(m);
     progress_clear(&m->progress);
+    report_failures(m);
     while (m->written < m->submitted)
         scoop_future_free(*place(m, m->written++));
     free(m->window);

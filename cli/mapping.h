@@ -27,10 +27,12 @@ struct mapping {
     uint64_t submitted;
     uint64_t written;
     uint64_t failed;
+    uint64_t first_failed; /* the number of the first command that failed, from 1 */
+    uint32_t first_status; /* how it ended; 0: it never ran, and that was said at once */
     bool no_more_input;
 };
 
-/* Run them all. 0: all commands ended with 0; -ECHILD: some did not, or could not be run (said on stderr);
+/* Run them all. 0: all commands ended with 0; -ECHILD: some did not, or could not be run (stderr says how many);
  * -ECANCELED: `ended` said so; otherwise what went wrong with input or output, said on stderr. */
 NODISCARD int mapping_run(struct mapping *mapping);
 

@@ -156,7 +156,12 @@ def test_map_writes_each_output_whole_and_stderr_to_stderr(scoop):
 
 def test_map_is_0_only_when_all_commands_were(scoop):
     assert scoop("map", "sh", "-c", "exit {}", ":::", "0", "0").returncode == 0
-    assert scoop("map", "sh", "-c", "exit {}", ":::", "0", "3", "0").returncode == 1
+    done = scoop("map", "sh", "-c", "exit {}", ":::", "0", "3", "4")
+    assert (done.returncode, done.stderr) == (
+        1, "scoop map: 2 of 3 commands failed; number 2 ended with exit code 3\n")
+    done = scoop("map", "sh", "-c", "kill -9 $$", ":::", "a")
+    assert (done.returncode, done.stderr) == (
+        1, "scoop map: 1 of 1 commands failed; number 1 was killed by signal 9\n")
     done = scoop("map", "/nonexistent/command", ":::", "a")
     assert done.returncode == 1
     assert "/nonexistent/command" in done.stderr
