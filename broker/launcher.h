@@ -20,7 +20,7 @@
 #define LAUNCHER_HOSTS_MAX 1024
 
 /* Names in the list. */
-#define LAUNCHER_NAMES_MAX 16
+#define LAUNCHER_NAMES_MAX 256
 
 struct launcher;
 
