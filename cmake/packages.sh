@@ -21,6 +21,9 @@ TEST_PACKAGES=(
 WEB_PACKAGES=(chromium fonts-dejavu-core)
 NODE_PACKAGES=(nodejs npm)
 
+# To run bench/run beside its peers.
+BENCH_PACKAGES=(wrk nginx-light libgearman-dev gearman-job-server)
+
 # To run the swarm tests.
 SWARM_PACKAGES=(
     docker.io debootstrap iproute2 iptables httping python3 python3-pytest python3-yaml curl
