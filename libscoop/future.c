@@ -104,19 +104,27 @@ scoop_future *scoop_submit_with(scoop_session *session,
     return future;
 }
 
+static bool is_done(const scoop_future *future)
+{
+    return atomic_load_explicit(&future->job.done, memory_order_acquire);
+}
+
 bool scoop_done(scoop_future *future)
 {
-    return future != NULL && atomic_load_explicit(&future->job.done, memory_order_acquire);
+    if (future == NULL)
+        return false;
+    if (!is_done(future))
+        session_look(future->session);
+    return is_done(future);
 }
 
 enum scoop_status scoop_wait(scoop_future *future, int deadline_ms)
 {
     if (future == NULL)
         return error_set(SCOOP_MISUSE, "scoop_wait: there is no future");
-    if (scoop_done(future))
+    if (is_done(future))
         return SCOOP_OK;
-    if (deadline_ms != 0 &&
-        session_wait(future->session, &future->job, program_deadline(deadline_ms)))
+    if (session_wait(future->session, &future->job, program_deadline(deadline_ms)))
         return SCOOP_OK;
     return error_set(SCOOP_TIMEOUT, "%s: not done within %d ms", future->job.function->name,
                      deadline_ms);
@@ -159,7 +167,7 @@ enum scoop_status scoop_result_copy(scoop_future *future, void *result, size_t s
 
 bool scoop_error(scoop_future *future, struct scoop_error *out)
 {
-    if (!scoop_done(future))
+    if (future == NULL || !is_done(future))
         return false;
     const struct failure *failure = future->job.failure;
     *out = (struct scoop_error){
@@ -178,7 +186,7 @@ void scoop_future_free(scoop_future *future)
 {
     if (future == NULL)
         return;
-    if (scoop_done(future))
+    if (is_done(future))
         future_release(&future->job);
     else
         session_forget(future->session, &future->job, future_release);

@@ -1,7 +1,7 @@
 /* A job: the tasks of one call of scoop_map() (many) or scoop_submit() (one): where their arguments
  * lie, where their results go, and how far it is. Pure data; no sockets, no locks.
  *
- * Threads: from client_add() until `done` all of it belongs to the session's own thread, but for
+ * Threads: from client_add() until `done` all of it belongs to who drives the session, but for
  * the fields that say otherwise. */
 #ifndef LIBSCOOP_JOB_H
 #define LIBSCOOP_JOB_H

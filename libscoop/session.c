@@ -20,36 +20,6 @@
 #define CREDIT_TASKS 4096
 #define CREDIT_BYTES ((uint64_t)16 << 20)
 
-/* ---- waking the thread ---- */
-
-/* The lock is held. True: call ring() after unlocking. */
-static bool must_ring(scoop_session *s)
-{
-    const bool asleep = s->asleep;
-
-    s->asleep = false;
-    return asleep;
-}
-
-static void ring(const scoop_session *s)
-{
-    const uint64_t one = 1;
-    ssize_t written = 0;
-
-    do {
-        written = write(s->bell, &one, sizeof(one));
-    } while (written < 0 && errno == EINTR);
-}
-
-static void unlock_and_ring(scoop_session *s)
-{
-    const bool asleep = must_ring(s);
-
-    pthread_mutex_unlock(&s->lock);
-    if (asleep)
-        ring(s);
-}
-
 static int start_thread(scoop_session *s)
 {
     pthread_attr_t attributes;
@@ -95,6 +65,7 @@ int session_new(const struct config *config, scoop_session **out, struct problem
     s->inbox_tail = &s->inbox;
     pthread_mutex_init(&s->lock, NULL);
     init_waiting(&s->changed);
+    init_waiting(&s->parked);
     client_init(&s->client, &config->program);
     int error = s->context != NULL && s->bell >= 0 ? session_dial(s) : -ENOMEM;
     if (error == 0)
@@ -114,7 +85,8 @@ void session_close(scoop_session *s)
     if (s->has_thread) {
         pthread_mutex_lock(&s->lock);
         s->closing = true;
-        unlock_and_ring(s);
+        session_wake(s);
+        pthread_mutex_unlock(&s->lock);
         pthread_join(s->thread, NULL);
     } else {
         dialler_free(s->dialler);
@@ -125,6 +97,7 @@ void session_close(scoop_session *s)
     if (s->bell >= 0)
         close(s->bell);
     pthread_cond_destroy(&s->changed);
+    pthread_cond_destroy(&s->parked);
     pthread_mutex_destroy(&s->lock);
     config_wipe(&s->config);
     free(s);
@@ -186,7 +159,10 @@ void session_add(scoop_session *s, struct job *job)
 {
     pthread_mutex_lock(&s->lock);
     put_in_inbox(s, job);
-    unlock_and_ring(s);
+    /* When nobody drives, the caller will, at once: see session_wait(). */
+    if (s->driven)
+        session_wake(s);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* The lock is held. One is always let in, whatever its size. */
@@ -205,6 +181,8 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
     job->held_bytes = bytes != 0 ? (uint32_t)bytes : 1;
     pthread_mutex_lock(&s->lock);
     s->waiting_for_room++;
+    if (!has_room(s, job->held_bytes))
+        session_wake(s);
     while (!has_room(s, job->held_bytes) && in_time)
         in_time = wait_on(s, &s->changed, deadline);
     s->waiting_for_room--;
@@ -215,9 +193,29 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
     }
     s->held_tasks++;
     s->held_bytes += job->held_bytes;
+    const bool lone = !s->driven && !session_has_work(s);
     put_in_inbox(s, job);
-    unlock_and_ring(s);
+    /* A lone task is sent from here; whoever waits for it receives. More of them gather in the inbox, to leave in one
+     * frame by the session's thread. */
+    if (lone)
+        session_push(s);
+    else
+        session_wake(s);
+    pthread_mutex_unlock(&s->lock);
     return SCOOP_OK;
+}
+
+static bool is_done(const struct job *job)
+{
+    return atomic_load_explicit(&job->done, memory_order_acquire);
+}
+
+/* The lock is held. What a caller leaves behind is driven on by the session's thread. */
+static void stop_driving(scoop_session *s)
+{
+    if (!s->driven && session_has_work(s))
+        session_wake(s);
+    pthread_mutex_unlock(&s->lock);
 }
 
 bool session_wait(scoop_session *s, struct job *job, int64_t deadline)
@@ -225,18 +223,33 @@ bool session_wait(scoop_session *s, struct job *job, int64_t deadline)
     pthread_cond_t condition;
     bool in_time = true;
 
-    if (atomic_load_explicit(&job->done, memory_order_acquire))
+    if (is_done(job))
         return true;
     init_waiting(&condition);
     pthread_mutex_lock(&s->lock);
-    job->waiter = &condition;
-    while (!atomic_load_explicit(&job->done, memory_order_acquire) && in_time)
+    while (!is_done(job) && in_time) {
+        if (!s->driven) {
+            session_drive(s, deadline);
+            in_time = clock_now_ms() < deadline;
+            continue;
+        }
+        job->waiter = &condition;
         in_time = wait_on(s, &condition, deadline);
-    const bool done = atomic_load_explicit(&job->done, memory_order_acquire);
-    job->waiter = NULL;
-    pthread_mutex_unlock(&s->lock);
+    }
+    const bool done = is_done(job);
+    if (!done)
+        job->waiter = NULL;
+    stop_driving(s);
     pthread_cond_destroy(&condition);
     return done;
+}
+
+void session_look(scoop_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->driven && session_has_work(s))
+        session_drive(s, 0);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void put_in_leaving(scoop_session *s, struct job *job, void (*release)(struct job *))
@@ -253,9 +266,7 @@ void session_abandon(scoop_session *s, struct job *job, void (*release)(struct j
     pthread_mutex_lock(&s->lock);
     job->left = &left;
     put_in_leaving(s, job, release);
-    const bool asleep = must_ring(s);
-    if (asleep)
-        ring(s);
+    session_wake(s);
     while (!left)
         wait_on(s, &s->changed, INT64_MAX);
     pthread_mutex_unlock(&s->lock);
@@ -265,7 +276,8 @@ void session_forget(scoop_session *s, struct job *job, void (*release)(struct jo
 {
     pthread_mutex_lock(&s->lock);
     put_in_leaving(s, job, release);
-    unlock_and_ring(s);
+    session_wake(s);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void drop_query(scoop_session *s, struct query *query)
@@ -289,8 +301,7 @@ enum scoop_status session_ask(scoop_session *s, struct query *query, int64_t dea
     pthread_mutex_lock(&s->lock);
     query->next = s->queries;
     s->queries = query;
-    if (must_ring(s))
-        ring(s);
+    session_wake(s);
     while (query->status == NULL && in_time)
         in_time = wait_on(s, &s->changed, deadline);
     drop_query(s, query);

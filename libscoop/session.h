@@ -1,6 +1,5 @@
-/* A session: one client of one broker. Its thread owns the socket, the link and all unfinished
- * jobs; API threads hand over jobs under the lock and wait on condition variables. Not part of the
- * public header.
+/* A session: one client of one broker. Callers hand over jobs and wait for them; who drives its loop
+ * is settled inside, see session_state.h. Not part of the public header.
  *
  * Deadlines are times of clock_now_ms(); INT64_MAX: none. */
 #ifndef LIBSCOOP_SESSION_H
@@ -25,7 +24,7 @@ void session_close(scoop_session *session);
  * error. SCOOP_OK, SCOOP_NO_BROKER, SCOOP_DENIED, SCOOP_TIMEOUT. */
 enum scoop_status session_await(scoop_session *session, int64_t deadline);
 
-/* Hand over a job; it is the session's until done. */
+/* Hand over a job, and call session_wait() for it at once; it is the session's until done. */
 void session_add(scoop_session *session, struct job *job);
 
 /* The same for a job whose argument of `bytes` this process keeps: waits while what it keeps
@@ -36,6 +35,9 @@ session_add_held(scoop_session *session, struct job *job, size_t bytes, int64_t 
 
 /* Wait until the job is done. False: the deadline passed. */
 bool session_wait(scoop_session *session, struct job *job, int64_t deadline);
+
+/* Without waiting, take what has come meanwhile: for callers who only look whether a job is done. */
+void session_look(scoop_session *session);
 
 /* Leave a job that may not be done. Returns when its places are not touched any more; `release` is
  * called for it by whoever is last. The job must not be used afterwards. */

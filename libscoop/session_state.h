@@ -25,6 +25,7 @@ struct scoop_session {
 
     pthread_mutex_t lock;   /* protects the part up to the next comment */
     pthread_cond_t changed; /* of the state, of `room`, of a query, of a job that was left */
+    pthread_cond_t parked;  /* where the session's thread waits when it does not drive */
     enum state state;
     char why[512];
     struct job *inbox;
@@ -36,10 +37,12 @@ struct scoop_session {
     uint32_t credit_tasks; /* as WELCOME said last */
     uint64_t credit_bytes;
     uint32_t waiting_for_room;
-    bool asleep;
+    bool driven; /* somebody drives */
+    bool asleep; /* he may be in zmq_poll, with nothing in his inbox: ring the bell */
+    bool idle;   /* the link is open and no task is unfinished; as of the last turn */
     bool closing;
 
-    /* The thread's own. */
+    /* His who drives. */
     struct dialler *dialler;
     struct client client;
     int64_t now_ms;
@@ -51,6 +54,19 @@ struct scoop_session {
 
 /* Start dialling the broker. Errors: dialler_new(). */
 NODISCARD int session_dial(scoop_session *session);
+
+/* Drive for one turn: requests, frames, timers; waits for the next frame no later than `until_ms`. The lock is held and
+ * nobody drives, before and after; it is released between. */
+void session_drive(scoop_session *session, int64_t until_ms);
+
+/* The same, but only hand out what was asked for: wait for nothing, receive nothing. */
+void session_push(scoop_session *session);
+
+/* Have whoever drives look at what was put in, or the session's thread drive. The lock is held. */
+void session_wake(scoop_session *session);
+
+/* Does the loop have to turn now, without being asked again? The lock is held and nobody drives. */
+bool session_has_work(const scoop_session *session);
 
 /* What the session's thread does until the session is closing; the argument is the session. */
 void *session_run(void *session);

@@ -1,6 +1,4 @@
-/* The session's own thread: one loop of requests, frames, timers. Invariants: only it touches the
- * dialler and the client; `asleep` is true only while it may be in zmq_poll with nothing in its
- * inbox. */
+/* The session's loop. Invariant: all of it but session_wake() and session_run() runs in the thread that drives. */
 #include "session_state.h"
 
 #include "base/blob.h"
@@ -39,7 +37,7 @@ static void drain_bell(const scoop_session *s)
         return; /* EAGAIN: nobody rang */
 }
 
-/* ---- the thread: dialling ---- */
+/* ---- dialling ---- */
 
 int session_dial(scoop_session *s)
 {
@@ -113,7 +111,7 @@ static void open_link(scoop_session *s, const struct dialler_input *in)
     set_state(s, STATE_OPEN);
 }
 
-/* ---- the thread: frames ---- */
+/* ---- frames ---- */
 
 static void answer_queries(scoop_session *s, struct blob *status)
 {
@@ -192,7 +190,7 @@ static void send_all(scoop_session *s)
     }
 }
 
-/* ---- the thread: what others ask of it ---- */
+/* ---- what others ask of it ---- */
 
 /* The lock is held. */
 static void leave_jobs(scoop_session *s)
@@ -211,8 +209,7 @@ static void leave_jobs(scoop_session *s)
     pthread_cond_broadcast(&s->changed);
 }
 
-/* False: the session is closing. */
-static bool take_requests(scoop_session *s)
+static void take_requests(scoop_session *s)
 {
     pthread_mutex_lock(&s->lock);
     while (s->inbox != NULL) {
@@ -224,13 +221,11 @@ static bool take_requests(scoop_session *s)
     s->inbox_tail = &s->inbox;
     if (s->leaving != NULL)
         leave_jobs(s);
-    const bool closing = s->closing;
     const bool denied = s->state == STATE_DENIED;
     s->asleep = true;
     pthread_mutex_unlock(&s->lock);
     if (denied)
         client_give_up(&s->client, SCOOP_DENIED, s->why);
-    return !closing;
 }
 
 /* The lock is held. */
@@ -265,7 +260,7 @@ static void finish_jobs(scoop_session *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- the thread: time ---- */
+/* ---- time ---- */
 
 static void check_silence(scoop_session *s)
 {
@@ -296,9 +291,10 @@ static void tick(scoop_session *s)
     check_silence(s);
 }
 
-static void wait_for_work(scoop_session *s)
+static void wait_for_work(scoop_session *s, int64_t until_ms)
 {
-    const int64_t left = s->tick_ms - clock_now_ms();
+    const int64_t end_ms = until_ms < s->tick_ms ? until_ms : s->tick_ms;
+    const int64_t left = end_ms - clock_now_ms();
     zmq_pollitem_t items[] = {
         {.fd = s->bell,                                                    .events = ZMQ_POLLIN},
         {.socket = s->dialler != NULL ? dialler_socket(s->dialler) : NULL, .events = ZMQ_POLLIN},
@@ -310,7 +306,7 @@ static void wait_for_work(scoop_session *s)
     s->now_ms = clock_now_ms();
 }
 
-/* ---- the thread: its life ---- */
+/* ---- its life ---- */
 
 /* Tell the broker that nothing is wanted any more, and give it a moment to take note. */
 static void say_bye(scoop_session *s)
@@ -325,26 +321,102 @@ static void say_bye(scoop_session *s)
     while (s->now_ms < end_ms && s->dialler != NULL && dialler_is_open(s->dialler) &&
            dialler_unacked(s->dialler) > 0) {
         s->tick_ms = end_ms;
-        wait_for_work(s);
+        wait_for_work(s, end_ms);
         receive(s);
     }
+}
+
+/* ---- driving ---- */
+
+static void begin(scoop_session *s)
+{
+    s->driven = true;
+    pthread_mutex_unlock(&s->lock);
+    s->now_ms = clock_now_ms();
+}
+
+static void end(scoop_session *s)
+{
+    const bool idle = client_is_idle(&s->client);
+
+    pthread_mutex_lock(&s->lock);
+    s->driven = false;
+    s->asleep = false;
+    s->idle = idle && s->state != STATE_AWAY;
+}
+
+/* Hand out what was asked for and hand back what has ended. */
+static void push(scoop_session *s)
+{
+    take_requests(s);
+    send_all(s);
+    finish_jobs(s);
+}
+
+void session_push(scoop_session *s)
+{
+    begin(s);
+    push(s);
+    end(s);
+}
+
+void session_drive(scoop_session *s, int64_t until_ms)
+{
+    begin(s);
+    push(s);
+    wait_for_work(s, until_ms);
+    receive(s);
+    if (s->now_ms >= s->tick_ms)
+        tick(s);
+    finish_jobs(s);
+    end(s);
+}
+
+bool session_has_work(const scoop_session *s)
+{
+    return !s->idle || s->inbox != NULL || s->leaving != NULL || s->queries != NULL;
+}
+
+void session_wake(scoop_session *s)
+{
+    const uint64_t one = 1;
+
+    if (!s->driven) {
+        pthread_cond_signal(&s->parked);
+        return;
+    }
+    if (!s->asleep)
+        return;
+    s->asleep = false;
+    while (write(s->bell, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+/* Wait until asked to drive, or until a timer is due. The lock is held. */
+static void park(scoop_session *s)
+{
+    const int64_t until_ms = s->driven ? clock_now_ms() + REDIAL_MS : s->tick_ms;
+    const struct timespec until = {
+        .tv_sec = until_ms / 1000,
+        .tv_nsec = until_ms % 1000 * 1000000,
+    };
+
+    pthread_cond_timedwait(&s->parked, &s->lock, &until);
 }
 
 void *session_run(void *argument)
 {
     scoop_session *s = argument;
 
-    s->now_ms = clock_now_ms();
-    tick(s);
-    while (take_requests(s)) {
-        send_all(s);
-        finish_jobs(s);
-        wait_for_work(s);
-        receive(s);
-        if (s->now_ms >= s->tick_ms)
-            tick(s);
-        finish_jobs(s);
+    pthread_mutex_lock(&s->lock);
+    while (!s->closing || s->driven) {
+        if (!s->driven && (session_has_work(s) || clock_now_ms() >= s->tick_ms))
+            session_drive(s, INT64_MAX);
+        else
+            park(s);
     }
+    pthread_mutex_unlock(&s->lock);
+    take_requests(s);
     client_give_up(&s->client, SCOOP_SHUT_DOWN, "the session was closed");
     finish_jobs(s);
     say_bye(s);
