@@ -60,7 +60,7 @@ static void turn(struct bench *b)
 {
     const int64_t now_ms = clock_now_ms();
 
-    pool_feed(&b->pool, now_ms);
+    (void)pool_feed(&b->pool, now_ms);
     pool_collect(&b->pool, now_ms);
     report_flush(&b->report);
 }

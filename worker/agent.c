@@ -366,8 +366,8 @@ static bool turn(struct agent *a)
         a->checked_ms = now_ms;
         (void)next_due_ms(a, now_ms);
     }
-    pool_feed(&a->pool, now_ms);
-    worked = worked || a->report.total != reported;
+    const bool more = pool_feed(&a->pool, now_ms);
+    worked = worked || more || a->report.total != reported;
     report_flush(&a->report);
     advance(a, now_ms);
     return worked;

@@ -25,6 +25,9 @@
 /* A program that was refused is looked for again after this: it may have been installed since. */
 #define LOOK_AGAIN_MS 1000
 
+/* Processes started in one turn: each takes about a millisecond, and the lease wants to be renewed meanwhile. */
+#define STARTS_PER_TURN 16
+
 /* Tasks put between two looks of the executors. */
 #define PUBLISH_EVERY 32
 
@@ -134,8 +137,9 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
 {
     struct executor *e = NULL;
 
-    if (now_ms < pool->start_ms)
+    if (now_ms < pool->start_ms || pool->starts_left == 0)
         return NULL;
+    pool->starts_left--;
     if (pool->executors >= executors_max(pool))
         dismiss_one(pool);
     const int result = executor_start(program, pool->epoll_fd, now_ms, &e);
@@ -219,18 +223,18 @@ static bool feed_one(struct pool *pool, int64_t now_ms)
     return true;
 }
 
-void pool_feed(struct pool *pool, int64_t now_ms)
+bool pool_feed(struct pool *pool, int64_t now_ms)
 {
     unsigned fed = 0;
 
-    if (pool->paused)
-        return;
+    pool->starts_left = STARTS_PER_TURN;
     while (pool->waiting.count != 0 && feed_one(pool, now_ms)) {
         if (++fed % PUBLISH_EVERY == 0)
             publish_all(pool);
     }
     if (fed != 0)
         publish_all(pool);
+    return pool->starts_left == 0;
 }
 
 static void collect_from(struct pool *pool, struct executor *e, int64_t now_ms)

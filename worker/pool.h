@@ -25,9 +25,9 @@ struct pool {
     struct program *programs; /* owned; list */
     struct executor *all;     /* owned; utlist DL by pool_prev, pool_next */
     uint32_t executors;
-    uint32_t busy;    /* executors with tasks, those that are being killed included */
-    int64_t start_ms; /* after a failed start: no new one before this */
-    bool paused;      /* pool_feed() does nothing: the agent is about to leave */
+    uint32_t busy;        /* executors with tasks, those that are being killed included */
+    int64_t start_ms;     /* after a failed start: no new one before this */
+    uint32_t starts_left; /* in this turn */
 };
 
 /* Call once, when slots are known: makes sure that there may be enough open files. */
@@ -40,8 +40,9 @@ NODISCARD struct function *pool_function(struct pool *pool, const struct wire_fu
 /* Hold a task; takes it over. A program that cannot run here is answered at once. -ENOMEM. */
 NODISCARD int pool_add(struct pool *pool, const struct task *task, int64_t now_ms);
 
-/* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any gets a second. */
-void pool_feed(struct pool *pool, int64_t now_ms);
+/* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any gets a second. True: call
+ * it again in the next turn, as many processes have been started in this one. */
+bool pool_feed(struct pool *pool, int64_t now_ms);
 
 /* Collect outcomes of all busy executors. */
 void pool_collect(struct pool *pool, int64_t now_ms);
