@@ -24,7 +24,7 @@
 #define EVENTS_MAX 64
 
 /* How long BYE may take to be acknowledged. */
-#define BYE_MS 1000
+#define BYE_MS 500
 
 enum agent_state {
     AGENT_WORKING,
@@ -86,7 +86,7 @@ static int take_function(struct agent *a, struct dialler_input *in)
     if (wire_get_function(&in->body, &wire) != 0 || wire.number > UINT16_MAX)
         return -EPROTO;
     struct function *const function = pool_function(&a->pool, &wire);
-    return function != NULL ? store_function(a, wire.number, function) : -EPROTO;
+    return function != NULL ? store_function(a, wire.number, function) : -ENOMEM;
 }
 
 static int

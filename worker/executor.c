@@ -115,7 +115,8 @@ static int grow_numbers(struct executor *e)
     return 0;
 }
 
-/* Tell it of this function, if it does not know it yet. -EPROTO: no room, in a ring that is all but empty. */
+/* Tell it of this function, if it does not know it yet. -EPROTO: it knows too many already, or there is no room in
+ * a ring that is all but empty. */
 static int define(struct executor *e, const struct function *f)
 {
     const struct channel_task head = {
@@ -128,7 +129,8 @@ static int define(struct executor *e, const struct function *f)
         return -ENOMEM;
     if (e->numbers[f->index] != 0)
         return 0;
-    if (room_of(e) < channel_record_bytes(head.bytes) + RESERVE_BYTES)
+    if (e->defined == CHANNEL_FUNCTIONS_MAX ||
+        room_of(e) < channel_record_bytes(head.bytes) + RESERVE_BYTES)
         return -EPROTO;
     put_record(e, &head, f->name);
     e->numbers[f->index] = ++e->defined;

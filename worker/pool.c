@@ -57,22 +57,29 @@ struct function *pool_function(struct pool *pool, const struct wire_function *wi
     return program_function(program, wire);
 }
 
+static const char *refusal_of(const struct program *program)
+{
+    return program->refusal != NULL ? program->refusal : "the worker is out of memory";
+}
+
 /* Can it run here? Looks for the file when that is not known, or was not so a while ago. */
 static bool is_runnable(const struct pool *pool, struct program *program, int64_t now_ms)
 {
-    if (program->path[0] != '\0' && program->refusal[0] == '\0')
+    if (program->path != NULL && program->refusal == NULL)
         return true;
-    if (program->refusal[0] != '\0' && now_ms - program->looked_ms < LOOK_AGAIN_MS)
+    if (program->refusal != NULL && now_ms - program->looked_ms < LOOK_AGAIN_MS)
         return false;
     if (program_look(program, pool->folders, pool->host, now_ms) == 0)
         return true;
-    log_warn("program_refused", "reason=\"%s\"", program->refusal);
+    char quoted[1024];
+    log_warn("program_refused", "reason=\"%s\"",
+             log_quote(quoted, sizeof(quoted), refusal_of(program)));
     return false;
 }
 
 static void refuse_task(struct pool *pool, struct task *task)
 {
-    report_failure(pool->report, task, WIRE_REFUSED_TASK, 0, task->function->program->refusal);
+    report_failure(pool->report, task, WIRE_REFUSED_TASK, 0, refusal_of(task->function->program));
     blob_unref(task->frame);
 }
 
@@ -145,14 +152,14 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
     const int result = executor_start(program, pool->epoll_fd, now_ms, &e);
     if (result != 0) {
         pool->start_ms = now_ms + START_PAUSE_MS;
-        log_error("executor_not_started", "program=%s error=\"%s\" retry_ms=%d", program->path,
-                  strerror(-result), START_PAUSE_MS);
+        log_error("executor_not_started", "program=%s error=\"%s\" retry_ms=%d",
+                  program_label(program), strerror(-result), START_PAUSE_MS);
         return NULL;
     }
     pool->executors++;
     DL_APPEND2(pool->all, e, pool_prev, pool_next);
     DL_PREPEND(program->idle, e);
-    log_debug("executor_started", "program=%s pid=%d", program->path, (int)e->pid);
+    log_debug("executor_started", "program=%s pid=%d", program_label(program), (int)e->pid);
     return e;
 }
 
@@ -206,7 +213,7 @@ static bool feed_one(struct pool *pool, int64_t now_ms)
     struct program *const program = task->function->program;
     struct executor *const e = pick(pool, task, now_ms);
 
-    if (program->refusal[0] != '\0') { /* it was there, and is not any more */
+    if (program->refusal != NULL) { /* it was there, and is not any more */
         struct task refused = task_queue_pop_front(&pool->waiting);
 
         refuse_task(pool, &refused);
@@ -242,8 +249,8 @@ static void collect_from(struct pool *pool, struct executor *e, int64_t now_ms)
     const int result = executor_collect(e, pool->report, now_ms);
 
     if (result != 0) {
-        log_warn("executor_wrote_nonsense", "program=%s pid=%d error=\"%s\"", e->program->path,
-                 (int)e->pid, strerror(-result));
+        log_warn("executor_wrote_nonsense", "program=%s pid=%d error=\"%s\"",
+                 program_label(e->program), (int)e->pid, strerror(-result));
         executor_kill(e, EXECUTOR_NONSENSE);
     } else if (e->flying.count == 0 && e->blame == EXECUTOR_ALIVE) {
         set_idle(pool, e);
@@ -458,8 +465,8 @@ static void bury(struct pool *pool, struct executor *e, int status, int64_t now_
     output_finish(&e->err, now_ms);
     (void)verdict_status(status, text, sizeof(text));
     log_event(e->blame == EXECUTOR_DISMISSED ? LOG_DEBUG : LOG_INFO, "executor_ended",
-              "program=%s pid=%d status=\"%s\" tasks=%llu", e->program->path, (int)e->pid, text,
-              (unsigned long long)e->answered);
+              "program=%s pid=%d status=\"%s\" tasks=%llu", program_label(e->program), (int)e->pid,
+              text, (unsigned long long)e->answered);
     settle_tasks(pool, e, status);
     remove_executor(pool, e);
 }

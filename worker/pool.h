@@ -33,8 +33,8 @@ struct pool {
 /* Call once, when slots are known: makes sure that there may be enough open files. */
 void pool_prepare(const struct pool *pool);
 
-/* The program of a FUNCTION record, made if new, and its function. NULL: out of memory, or the name cannot be one
- * (logged by the caller). Borrowed until pool_reset(). */
+/* The program of a FUNCTION record, made if new, and its function. NULL: out of memory. Borrowed until
+ * pool_reset(). */
 NODISCARD struct function *pool_function(struct pool *pool, const struct wire_function *wire);
 
 /* Hold a task; takes it over. A program that cannot run here is answered at once. -ENOMEM. */

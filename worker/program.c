@@ -2,12 +2,11 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/channel.h"
 
 /* Hashes of the files hashed last: several clients' programs may be looked for under one name. */
 #define CACHE_ENTRIES 64
@@ -23,13 +22,23 @@ struct hashed_file {
 static struct hashed_file cache[CACHE_ENTRIES];
 static size_t cache_next;
 
+/* The base name of a file, and nothing that leads out of a folder or spoils a log line? */
+static bool is_base_name(struct wire_bytes name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] == '/' || name.data[i] < 0x20 || name.data[i] == 0x7f)
+            return false;
+    }
+    return name.size <= PROGRAM_NAME_MAX && (name.size == 0 || name.data[0] != '.');
+}
+
 struct program *program_new(struct wire_bytes name, const uint8_t sha256[PROGRAM_SHA256_BYTES])
 {
-    if (name.size > PROGRAM_NAME_MAX || memchr(name.data, '/', name.size) != NULL)
-        return NULL;
     struct program *const program = calloc(1, sizeof(*program));
+
     if (program == NULL)
         return NULL;
+    program->named_badly = !is_base_name(name);
     wire_text_copy(name, program->name, sizeof(program->name));
     memcpy(program->sha256, sha256, sizeof(program->sha256));
     return program;
@@ -44,6 +53,8 @@ void program_free(struct program *program)
         free(program->functions[i]);
     }
     free(program->functions);
+    free(program->path);
+    free(program->refusal);
     free(program);
 }
 
@@ -83,7 +94,7 @@ struct function *program_function(struct program *program, const struct wire_fun
             memcmp(f->name, wire->name.data, wire->name.size) == 0)
             return f;
     }
-    if (program->function_count >= CHANNEL_FUNCTIONS_MAX)
+    if (program->function_count > UINT16_MAX)
         return NULL;
     return add_function(program, wire);
 }
@@ -151,22 +162,39 @@ static int file_hash(const char *path, const struct stat *file, uint8_t *sha256)
 
 /* ---- looking ---- */
 
-/* The first file of that name: its path, and what it is. */
-static bool find_file(struct program *program, const char *folders, struct stat *file)
+/* -ENOENT with the line as the refusal, or -ENOMEM. */
+static int PRINTF(2, 3) refuse(struct program *program, const char *format, ...)
+{
+    va_list fields;
+
+    va_start(fields, format);
+    if (vasprintf(&program->refusal, format, fields) < 0)
+        program->refusal = NULL;
+    va_end(fields);
+    return program->refusal != NULL ? -ENOENT : -ENOMEM;
+}
+
+static bool is_file(const char *path, struct stat *file)
+{
+    return stat(path, file) == 0 && S_ISREG(file->st_mode);
+}
+
+/* The first file of that name: 1, its path and what it is; 0: there is none, or -ENOMEM. */
+static int find_file(struct program *program, const char *folders, struct stat *file)
 {
     for (const char *at = folders; *at != '\0'; at += *at == ':') {
         const size_t length = strcspn(at, ":");
+        char *path CLEANUP(free_p) = NULL;
 
-        if (length != 0 && length < PATH_MAX - PROGRAM_NAME_MAX - 2) {
-            snprintf(program->path, sizeof(program->path), "%.*s/%s", (int)length, at,
-                     program->name);
-            if (stat(program->path, file) == 0 && S_ISREG(file->st_mode))
-                return true;
+        if (length != 0 && asprintf(&path, "%.*s/%s", (int)length, at, program->name) < 0)
+            return -ENOMEM;
+        if (path != NULL && is_file(path, file)) {
+            program->path = steal(&path);
+            return 1;
         }
         at += length;
     }
-    program->path[0] = '\0';
-    return false;
+    return 0;
 }
 
 /* Enough of a hash for people to compare. */
@@ -177,41 +205,41 @@ static const char *short_hash(const uint8_t *sha256, char text[13])
     return text;
 }
 
-static int refuse_different(struct program *program, const char *host, const uint8_t *here)
+static int compare_file(struct program *program, const struct stat *file, const char *host)
 {
+    uint8_t here[PROGRAM_SHA256_BYTES];
     char ours[13];
     char theirs[13];
+    const int result = file_hash(program->path, file, here);
 
-    snprintf(program->refusal, sizeof(program->refusal),
-             "program %s: the client's (sha256 %s) is not %.256s on %s (sha256 %s)", program->name,
-             short_hash(program->sha256, theirs), program->path, host, short_hash(here, ours));
-    return -ENOENT;
+    if (result != 0)
+        return refuse(program, "program %s: cannot read %s on %s: %s", program->name, program->path,
+                      host, strerror(-result));
+    if (memcmp(here, program->sha256, sizeof(here)) == 0)
+        return 0;
+    return refuse(program, "program %s: the client's (sha256 %s) is not %s on %s (sha256 %s)",
+                  program->name, short_hash(program->sha256, theirs), program->path, host,
+                  short_hash(here, ours));
 }
 
 int program_look(struct program *program, const char *folders, const char *host, int64_t now_ms)
 {
-    uint8_t here[PROGRAM_SHA256_BYTES];
     struct stat file;
 
+    free(steal(&program->path));
+    free(steal(&program->refusal));
     program->looked_ms = now_ms;
-    program->refusal[0] = '\0';
+    if (program->named_badly)
+        return refuse(program, "program %s: that is not the base name of a file", program->name);
     if (program->name[0] == '\0') {
-        snprintf(program->path, sizeof(program->path), "/proc/self/exe");
-        return 0;
+        program->path = strdup("/proc/self/exe");
+        return program->path != NULL ? 0 : -ENOMEM;
     }
-    if (!find_file(program, folders, &file)) {
-        snprintf(program->refusal, sizeof(program->refusal),
-                 "program %s: not on %s (looked in %.256s)", program->name, host, folders);
-        return -ENOENT;
-    }
-    const int result = file_hash(program->path, &file, here);
-    if (result != 0) {
-        snprintf(program->refusal, sizeof(program->refusal),
-                 "program %s: cannot read %.256s on %s: %s", program->name, program->path, host,
-                 strerror(-result));
-        return -ENOENT;
-    }
-    if (memcmp(here, program->sha256, sizeof(here)) != 0)
-        return refuse_different(program, host, here);
-    return 0;
+    const int found = find_file(program, folders, &file);
+    if (found < 0)
+        return found;
+    if (found == 0)
+        return refuse(program, "program %s: not on %s (looked in %s)", program->name, host,
+                      folders);
+    return compare_file(program, &file, host);
 }

@@ -7,7 +7,7 @@
 #include "base/wire.h"
 #include "task.h"
 
-#include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -19,9 +19,10 @@ struct executor;
 struct program {
     char name[PROGRAM_NAME_MAX + 1]; /* base name; "" means scoop-worker itself */
     uint8_t sha256[PROGRAM_SHA256_BYTES];
-    char path[PATH_MAX];         /* of the file to run, once found */
-    char refusal[1024];          /* why it cannot run here: one line; "" means that it can */
-    int64_t looked_ms;           /* when it was looked for last */
+    bool named_badly;  /* not the base name of a file: never found */
+    char *path;        /* owned; of the file to run; NULL: not found yet */
+    char *refusal;     /* owned; why it cannot run here: one line; NULL: it can, or nobody looked */
+    int64_t looked_ms; /* when it was looked for last */
     struct function **functions; /* owned, by index */
     uint32_t function_count;
     struct executor *idle; /* utlist DL of executors, see pool.h */
@@ -29,9 +30,15 @@ struct program {
     struct program *next;
 };
 
-/* A program that was not looked for yet. NULL: out of memory, or the name is too long or has a '/'. */
+/* A program that was not looked for yet. The name comes from a client and may be anything. NULL: out of memory. */
 NODISCARD struct program *program_new(struct wire_bytes name,
                                       const uint8_t sha256[PROGRAM_SHA256_BYTES]);
+
+/* What to call it in logs and as argv[0]. Borrowed. */
+static inline const char *program_label(const struct program *program)
+{
+    return program->name[0] != '\0' ? program->name : "scoop-worker";
+}
 
 /* With its functions. NULL is accepted. */
 void program_free(struct program *program);
@@ -41,7 +48,7 @@ NODISCARD struct function *program_function(struct program *program,
                                             const struct wire_function *wire);
 
 /* Look for the file in `folders` ("DIR:DIR"); the first one of that name counts. Sets path, or refusal (host, path and
- * both hashes, or the folders). Returns 0, or -ENOENT with the refusal set. A file that has not changed since (inode,
+ * both hashes, or the folders). Returns 0; -ENOENT: refused; -ENOMEM. A file that has not changed since (inode,
  * size, time) is not hashed again. Reads the whole file: milliseconds. */
 NODISCARD int
 program_look(struct program *program, const char *folders, const char *host, int64_t now_ms);

@@ -189,11 +189,6 @@ static int open_ends(struct executor *e, int epoll_fd, int ends[FD_FIRST_UNUSED]
     return result;
 }
 
-static const char *name_of(const struct program *program)
-{
-    return program->name[0] != '\0' ? program->name : "scoop-worker";
-}
-
 static int start_process(struct executor *e, struct launch *launch)
 {
     launch->environment = make_environment();
@@ -207,7 +202,7 @@ static int start_process(struct executor *e, struct launch *launch)
         return -errno;
     e->pid = pid;
     e->out.pid = e->err.pid = pid;
-    e->out.program = e->err.program = name_of(e->program);
+    e->out.program = e->err.program = program_label(e->program);
     return 0;
 }
 
@@ -215,7 +210,7 @@ int spawn_executor(struct executor *e, int epoll_fd)
 {
     struct launch launch = {
         .path = e->program->path,
-        .argv = {(char *)(uintptr_t)name_of(e->program), NULL},
+        .argv = {(char *)(uintptr_t)program_label(e->program), NULL},
         .parent = getpid(),
         .ends = { -1, -1, -1, -1, -1},
     };

@@ -39,10 +39,12 @@ static void
 report_crash(struct report *report, const struct executor *e, const struct task *task, int status)
 {
     char text[WIRE_TEXT_MAX];
+    char function[128];
     const uint32_t code = describe_crash(e, status, text, sizeof(text));
 
-    log_warn("task_crashed", "task=%llx attempt=%u function=%s program=%s pid=%d code=%u",
-             (unsigned long long)task->id, task->attempt, task->function->name, e->program->path,
+    log_warn("task_crashed", "task=%llx attempt=%u function=\"%s\" program=%s pid=%d code=%u",
+             (unsigned long long)task->id, task->attempt,
+             log_quote(function, sizeof(function), task->function->name), program_label(e->program),
              (int)e->pid, code);
     report_failure(report, task, WIRE_CRASHED, code, text);
 }

@@ -255,6 +255,17 @@ def test_refuses_a_program_that_differs(broker, agent, tmp_path):
     assert "abcdabcdabcd" in words and here[:12] in words and str(tmp_path / "prog") in words
 
 
+@pytest.mark.parametrize("name", ["../../bin/sh", "/bin/sh", "..", "x" * 4000, "two\nlines"])
+def test_refuses_a_program_with_a_name_that_is_none(broker, agent, name):
+    process = agent(1)
+    f = broker.function("f", 4, 4, name, b"\1" * 32)
+    g = broker.function("absolute", 4, 4)
+    broker.tasks([(1, f, int32(1)), (2, g, int32(-2))])
+    refused, fine = broker.wait_for([1, 2])
+    assert refused.kind == REFUSED_TASK and fine.bytes == int32(2)
+    assert process.log.count("ev=program_refused") == 1
+
+
 def test_refuses_a_function_that_is_not_there(broker, agent):
     agent(1)
     f = broker.function("nothing", 4, 4)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,20 +113,53 @@ Test(program, is_looked_at_again_when_the_file_changed)
     cr_assert_eq(look(p), -ENOENT);
     write_program(folder, "prog", "text");
     cr_assert_eq(look(p), 0);
-    cr_assert_str_eq(p->refusal, "");
+    cr_assert_null(p->refusal);
     write_program(folder, "prog", "texT");
     cr_assert_eq(look(p), -ENOENT);
     program_free(p);
 }
 
-Test(program, is_never_a_folder_and_never_outside_the_path)
+struct name_case {
+    char name[300];
+};
+
+ParameterizedTestParameters(program, is_refused_when_its_name_is_not_a_base_name)
 {
-    const uint8_t sha256[PROGRAM_SHA256_BYTES] = {0};
+    static struct name_case cases[] = {
+        {"../prog"}, {"/bin/sh"}, {".."}, {"."}, {".hidden"}, {"second/prog"},
+    };
+
+    return cr_make_param_array(struct name_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct name_case *c, program, is_refused_when_its_name_is_not_a_base_name)
+{
+    struct program *p = given_program(c->name, "text");
+
+    write_program(second, "prog", "text");
+    write_program(folder, ".hidden", "text");
+    cr_assert_eq(look(p), -ENOENT);
+    cr_assert_not_null(strstr(p->refusal, "not the base name of a file"), "%s", p->refusal);
+    program_free(p);
+}
+
+Test(program, is_refused_when_its_name_is_too_long)
+{
+    char name[PROGRAM_NAME_MAX + 2];
+
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    struct program *p = given_program(name, "text");
+    cr_assert_eq(look(p), -ENOENT);
+    program_free(p);
+}
+
+Test(program, is_never_a_folder)
+{
     struct program *p = given_program("second", "");
 
-    cr_assert_eq(look(p), -ENOENT, "a folder");
-    cr_assert_null(program_new(view("../prog"), sha256));
-    cr_assert_null(program_new(view("/bin/sh"), sha256));
+    cr_assert_eq(look(p), -ENOENT);
+    cr_assert_not_null(strstr(p->refusal, "not on h1"));
     program_free(p);
 }
 
