@@ -457,12 +457,13 @@ knock(const char *endpoint, const struct curve_key *server, const struct curve_p
     if (socket != NULL && monitor != NULL && set_keys(socket, server, pair) == 0 &&
         dial(socket, monitor, endpoint) == 0)
         event = await_event(monitor);
-    if (monitor != NULL)
-        zmq_close(monitor);
+    /* In this order: an event without a reader would hold the I/O thread for ever. */
     if (socket != NULL) {
         zmq_socket_monitor(socket, NULL, 0);
         zmq_close(socket);
     }
+    if (monitor != NULL)
+        zmq_close(monitor);
     if (context != NULL)
         zmq_ctx_term(context);
     return event;

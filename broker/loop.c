@@ -266,12 +266,17 @@ int loop_run(struct loop *loop, int stop_fd)
 
 /* ---- life ---- */
 
+/* A monitor's event waits until it is taken, and the I/O thread with it: so the reader has no limit. */
 static int open_monitor(void *context, struct port *port, const char *name)
 {
+    const int no_limit = 0;
+
     if (zmq_socket_monitor(port->socket, name, ZMQ_EVENT_DISCONNECTED) != 0)
         return -zmq_errno();
     port->monitor = zmq_socket(context, ZMQ_PAIR);
-    if (port->monitor == NULL || zmq_connect(port->monitor, name) != 0)
+    if (port->monitor == NULL ||
+        zmq_setsockopt(port->monitor, ZMQ_RCVHWM, &no_limit, sizeof(no_limit)) != 0 ||
+        zmq_connect(port->monitor, name) != 0)
         return -zmq_errno();
     return 0;
 }
@@ -347,14 +352,15 @@ fail:
     return result;
 }
 
+/* The monitor stops before its reader goes: an event without a reader would hold the I/O thread for ever. */
 static void close_port(struct port *port)
 {
-    if (port->monitor != NULL)
-        zmq_close(port->monitor);
     if (port->socket != NULL) {
         zmq_socket_monitor(port->socket, NULL, 0);
         zmq_close(port->socket);
     }
+    if (port->monitor != NULL)
+        zmq_close(port->monitor);
     free(port->origins);
 }
 
