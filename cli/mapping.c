@@ -1,6 +1,7 @@
 /* Invariants: futures written ... submitted - 1 are in the window; each is written once, in order, then freed. */
 #include "mapping.h"
 
+#include "base/clock.h"
 #include "base/command.h"
 
 #include <inttypes.h>
@@ -12,6 +13,9 @@
 
 /* How long one wait lasts before `ended` is asked again. */
 #define SLICE_MS 50
+
+/* Without any result for so long, look whether there are workers at all. */
+#define TELL_MS 3000
 
 static scoop_future **place(const struct mapping *m, uint64_t number)
 {
@@ -156,6 +160,19 @@ static void wait_for_next(struct mapping *m)
         scoop_wait(*place(m, m->written), may_grow ? SLICE_MS / 10 : SLICE_MS);
 }
 
+/* A cluster without workers is worth a word: it may be meant, but nothing will come until one joins. */
+static void tell_waiting(struct mapping *m)
+{
+    struct scoop_cluster *cluster = NULL;
+
+    if (m->told_waiting || m->written > 0 || clock_now_ms() < m->start_ms + TELL_MS)
+        return;
+    m->told_waiting = true;
+    if (scoop_cluster(m->session, TELL_MS, &cluster) == SCOOP_OK && cluster->alive == 0)
+        complain(m, 0, "waiting: the cluster has no workers");
+    scoop_cluster_free(cluster);
+}
+
 static int turn(struct mapping *m)
 {
     int error = fill_window(m);
@@ -163,6 +180,7 @@ static int turn(struct mapping *m)
     if (error != 0)
         return error;
     wait_for_next(m);
+    tell_waiting(m);
     if (m->ended(m->context))
         return -ECANCELED;
     error = write_done(m);
@@ -178,6 +196,7 @@ int mapping_run(struct mapping *m)
     if (m->window == NULL)
         return complain(m, -ENOMEM, "out of memory");
     progress_init(&m->progress);
+    m->start_ms = clock_now_ms();
     while (error == 0 && (!m->no_more_input || m->written < m->submitted))
         error = turn(m);
     progress_clear(&m->progress);

@@ -30,6 +30,8 @@ struct mapping {
     uint64_t first_failed; /* the number of the first command that failed, from 1 */
     uint32_t first_status; /* how it ended; 0: it never ran, and that was said at once */
     bool no_more_input;
+    int64_t start_ms;
+    bool told_waiting;
 };
 
 /* Run them all. 0: all commands ended with 0; -ECHILD: some did not, or could not be run (stderr says how many);

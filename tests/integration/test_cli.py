@@ -249,6 +249,14 @@ def test_info_and_workers_tell_what_the_broker_knows(scoop, cluster):
     assert json.loads(scoop("info", "--json", env=env).stdout)["done"] == 2
 
 
+def test_map_on_a_cluster_without_workers_says_so_and_goes_on_when_one_comes(cluster, started):
+    scoop = started("map", "--broker", cluster.url, "echo", ":::", "a")
+    scoop.wait_for("scoop map: waiting: the cluster has no workers")
+    cluster.start_worker(1)
+    assert scoop.wait() == 0
+    assert scoop.lines == ["a"]
+
+
 def test_map_on_a_cluster_that_loses_a_worker_loses_no_result(cluster, started):
     victim = cluster.start_worker(2)
     scoop = started("map", "--broker", cluster.url, "sh", "-c", "sleep 0.1; echo {}", ":::",

@@ -70,7 +70,8 @@ Test(function, of_the_worker_is_named_once_and_hidden_from_executors)
     cr_assert_not_null(builtin);
     cr_assert_eq(scoop_builtin("absolute", 4, 4), builtin);
     cr_assert_neq(scoop_builtin("absolute", 8, 8), builtin);
-    cr_assert_eq(function_find("absolute", 8), SCOOP_HANDLE(absolute));
+    cr_assert_not_null(scoop_builtin("command", SCOOP_VARIABLE, SCOOP_VARIABLE));
+    cr_assert_null(function_find("command", 7));
 }
 
 Test(function, is_refused_when_there_are_too_many)
@@ -122,6 +123,22 @@ Test(function, of_bytes_writes_what_it_likes)
     cr_assert_arr_eq(output.data, "abcabc", 6);
     cr_assert_eq(function_call(SCOOP_HANDLE(twice), "", 0, &output), WIRE_OK);
     cr_assert_eq(output.size, 0);
+}
+
+SCOOP_FUNCTION(bool, sees_itself, int x)
+{
+    (void)x;
+    return function_is_running();
+}
+
+Test(function, is_running_only_while_it_does)
+{
+    const int argument = 0;
+
+    cr_assert_not(function_is_running());
+    cr_assert_eq(function_call(SCOOP_HANDLE(sees_itself), &argument, 4, &output), WIRE_OK);
+    cr_assert_eq(output.data[0], true);
+    cr_assert_not(function_is_running());
 }
 
 Test(function, fails_when_its_result_is_above_the_limit)
