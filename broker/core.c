@@ -232,6 +232,38 @@ static void take_unreachable(struct core *core, const struct core_event *event)
     }
 }
 
+/* Out of memory: the key's links end all the same, only their return is not barred. */
+static void remember_revoked(struct core *core, const struct core_key *key)
+{
+    struct revoked_key *known = NULL;
+
+    HASH_FIND_STR(core->revoked, key->text, known);
+    if (known != NULL)
+        return;
+    if (HASH_COUNT(core->revoked) >= CORE_REVOKED_MAX) {
+        struct revoked_key *oldest = core->revoked;
+
+        HASH_DEL(core->revoked, oldest);
+        free(oldest);
+    }
+    struct revoked_key *entry = malloc(sizeof(*entry));
+    if (entry == NULL)
+        return;
+    entry->key = *key;
+    HASH_ADD_STR(core->revoked, key.text, entry);
+}
+
+static void forget_revoked(struct core *core)
+{
+    struct revoked_key *entry = NULL;
+    struct revoked_key *next = NULL;
+
+    HASH_ITER(hh, core->revoked, entry, next) {
+        HASH_DEL(core->revoked, entry);
+        free(entry);
+    }
+}
+
 static void take_revoked_key(struct core *core, const struct core_event *event)
 {
     struct peer *peer = NULL;
@@ -239,8 +271,9 @@ static void take_revoked_key(struct core *core, const struct core_event *event)
 
     HASH_ITER (hh, core->peers, peer, next) {
         if (peer->role == event->role && strcmp(peer->key.text, event->key.text) == 0)
-            peer_refuse(core, peer, WIRE_REASON_ROLE, "this key is not admitted any more");
+            peer_refuse(core, peer, WIRE_REASON_ROLE, PEER_REVOKED_TEXT);
     }
+    remember_revoked(core, &event->key);
 }
 
 static bool is_over(const struct core *core, const struct peer *peer)
@@ -368,6 +401,7 @@ void core_free(struct core *core)
     peers_bury(core);
     core->now_ms = INT64_MAX;
     forget_former(core);
+    forget_revoked(core);
     functions_fini(core);
     task_slab_fini(&core->slab);
     core_effects_fini(&nowhere);

@@ -25,6 +25,7 @@ struct core;
 #define CORE_PING_MS           1000
 #define CORE_UNREACHABLE_MS    300
 #define CORE_SESSION_SILENT_MS 30000
+#define CORE_REVOKED_MAX 4096
 #define CORE_FORMER_MS         60000
 
 /* Where a peer is reached: the routing id that ZeroMQ gave its connection. */

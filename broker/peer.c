@@ -253,6 +253,14 @@ static void admit_peer(struct core *core,
     peer_welcome(core, peer);
 }
 
+static bool is_revoked(const struct core *core, const struct core_key *key)
+{
+    struct revoked_key *known = NULL;
+
+    HASH_FIND_STR(core->revoked, key->text, known);
+    return known != NULL;
+}
+
 void peer_hello(struct core *core,
                 const struct core_event *event,
                 const struct wire_header *header,
@@ -266,6 +274,8 @@ void peer_hello(struct core *core,
     } else if (hello.role != event->role) {
         core_refuse(core, event, header->link, WIRE_REASON_ROLE,
                     "this port is for the other role: clients and agents have one each");
+    } else if (is_revoked(core, &event->key)) {
+        core_refuse(core, event, header->link, WIRE_REASON_ROLE, PEER_REVOKED_TEXT);
     } else if (HASH_COUNT(core->peers) >= CORE_PEERS_MAX) {
         core_refuse(core, event, header->link, WIRE_REASON_LIMIT, "too many peers");
     } else {

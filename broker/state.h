@@ -78,6 +78,12 @@ struct agent {
     struct agent *next;
 };
 
+/* A key that is admitted no more. ZeroMQ cannot cut the connection that it came in on, so the core remembers it. */
+struct revoked_key {
+    struct core_key key;
+    UT_hash_handle hh; /* by key.text; oldest first */
+};
+
 struct core {
     uint64_t epoch;
     const char *version;
@@ -93,6 +99,7 @@ struct core {
     uint32_t turn_count;
     struct agent *shelves[AGENT_SHELF_END]; /* utlist DL */
     struct agent *former;                   /* lost or left in the last minute, oldest first */
+    struct revoked_key *revoked;            /* uthash */
     struct function *functions;             /* uthash by key */
     struct function **function_by_number;
     uint32_t function_count;
@@ -111,6 +118,8 @@ static inline struct agent *agent_of(struct peer *peer)
 }
 
 /* ---- peer.c ---- */
+
+#define PEER_REVOKED_TEXT "this key is not admitted any more"
 
 /* Append a send to the effects; takes the reference. */
 void core_send(struct core *core,

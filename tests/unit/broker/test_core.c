@@ -659,3 +659,28 @@ Test(core, leases_nothing_to_a_draining_agent)
     cr_assert_eq(agent->task_count, 0);
     finish(&w);
 }
+
+Test(core, ends_the_links_of_a_revoked_key_and_bars_their_return)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+    const struct core_event revoked = {
+        .type = CORE_KEY_REVOKED,
+        .role = WIRE_AGENT,
+        .now_ms = w.now_ms,
+        .key = agent->key,
+    };
+
+    core_step(w.core, &revoked, &w.effects);
+    carry_out(&w);
+    cr_assert(agent->refused);
+    cr_assert_eq(core_counters(w.core)->agents, 0);
+
+    agent->refused = false;
+    link_fini(&agent->link);
+    link_init(&agent->link, 4711);
+    say_hello(&w, agent, 1);
+    cr_assert(agent->refused, "ZeroMQ keeps its connection open");
+    cr_assert_eq(core_counters(w.core)->agents, 0);
+    finish(&w);
+}
