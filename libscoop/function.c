@@ -146,7 +146,8 @@ void output_fini(struct scoop_output *out)
 }
 
 /* The first failure counts. */
-static void output_fail(struct scoop_output *out, int code, const char *format, va_list arguments)
+static void PRINTF(3, 0)
+    output_fail(struct scoop_output *out, int code, const char *format, va_list arguments)
 {
     if (out->failed)
         return;
