@@ -63,7 +63,7 @@ Test(json, fits_into_a_response_whatever_the_numbers)
 Test(status, of_a_broker_that_never_answered_is_complete_too)
 {
     const struct counts_view counts = {
-        .stale = true, .count = 2, .history = {NAN, 1.5}
+        .stale = true, .count = 2, .history = {(double)NAN, 1.5}
     };
     const struct cluster_view cluster = {.reason = "no \"broker\" \xff\n"};
     json_t *status = given_status(&counts, &cluster);
