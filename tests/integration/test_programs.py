@@ -97,6 +97,14 @@ def test_a_failure_of_a_function_travels_with_its_text_and_host():
     assert done.returncode == 1
 
 
+def test_serially_a_failure_reads_the_same():
+    serial = run("../tests/programs/misbehave", "fail")
+    assert serial.stdout == "status: failed\n0 10 20 -1 40 50 60 70 80 90 \n"
+    assert serial.stderr.endswith(
+        f"misbehave: fails_on_3: task 3 of 10 failed on host {HOST}: bad number 3\n"
+    )
+
+
 def test_a_future_tells_code_attempts_host_and_text():
     assert scoop_run(MISBEHAVE, "error", 3).stdout == (
         "status=failed result=-1 code=7 attempts=1 function=fails_on_3 text=bad number 3\n"
@@ -198,6 +206,14 @@ def test_a_program_that_workers_have_in_another_version_is_an_error_at_once(clus
     client = cluster.start_program("examples/abs")
     assert client.wait() == 1
     assert "refused on host" in client.log
+
+
+def test_run_uses_the_cluster_that_is_named(cluster):
+    cluster.start_broker()
+    cluster.start_worker(pathlib.Path(binary("examples")))
+    done = scoop_run(binary("examples/abs"), options=["--broker", cluster.url])
+    assert (done.returncode, done.stdout) == (0, "dataSerial and dataParallel are equal\n")
+    assert cluster.info()["done"] == 1000
 
 
 def test_a_worker_that_comes_late_is_used(cluster):
