@@ -1,5 +1,8 @@
-/* The inside of a session, shared by session.c (calls of any thread) and session_thread.c (its
- * own). */
+/* The inside of a session, shared by session.c (calls of any thread) and session_turn.c (its loop).
+ *
+ * One thread at a time *drives*: it runs turns of the loop, and only it touches the socket, the link and the client.
+ * The session's own thread drives while there is work that nobody waits for, and parks otherwise; a caller who waits
+ * drives himself when nobody else does, so that a lone task takes no detour through another thread. */
 #ifndef LIBSCOOP_SESSION_STATE_H
 #define LIBSCOOP_SESSION_STATE_H
 
@@ -38,11 +41,11 @@ struct scoop_session {
     uint64_t credit_bytes;
     uint32_t waiting_for_room;
     bool driven; /* somebody drives */
-    bool asleep; /* he may be in zmq_poll, with nothing in his inbox: ring the bell */
+    bool asleep; /* who drives may be in zmq_poll, with nothing in the inbox: ring the bell */
     bool idle;   /* the link is open and no task is unfinished; as of the last turn */
     bool closing;
 
-    /* His who drives. */
+    /* Of the thread that drives. */
     struct dialler *dialler;
     struct client client;
     int64_t now_ms;

@@ -21,12 +21,11 @@
  *     cc program.c $(pkg-config --cflags --libs scoop) && scoop run ./a.out
  *
  * Settings are environment variables; `scoop run` sets them:
- *     SCOOP_BROKER            tcp://HOST:PORT or ipc://PATH; unset: the program computes serially
- * and says so once SCOOP_CLIENT_KEY_FILE   own secret CURVE key, for tcp:// (default
- * /run/secrets/client_curve_key) SCOOP_BROKER_KEY_FILE   public CURVE key of the broker (default
- * /run/secrets/broker_curve_key.pub) SCOOP_CONNECT_MS        how long a call waits for a broker
- * that does not answer (default 10000) SCOOP_RECONNECT_MS      how long unfinished tasks wait for a
- * broker that went away (default 120000)
+ *     SCOOP_BROKER           tcp://HOST:PORT or ipc:///PATH; unset: compute serially, and say so
+ *     SCOOP_CLIENT_KEY_FILE  own secret CURVE key, for tcp (/run/secrets/client_curve_key)
+ *     SCOOP_BROKER_KEY_FILE  broker's public CURVE key (/run/secrets/broker_curve_key.pub)
+ *     SCOOP_CONNECT_MS       how long a call waits for a broker that does not answer (10000)
+ *     SCOOP_RECONNECT_MS     how long unfinished tasks wait for a broker that left (120000)
  *
  * Sizes. An argument or a result has at most SCOOP_PAYLOAD_MAX bytes. They travel as they lie in
  * memory: hosts of one broker have one architecture, and pointers mean nothing on another host (the
@@ -107,10 +106,8 @@ SCOOP_API const char *scoop_version(void);
 
 /* Call first in main(). In an executor it does not return. Otherwise opens the default session, on
  * which the plain calls work, with the settings above; does not wait for the broker. argc and argv
- * are left as they are (scoop's own arguments would be taken out). Errors: SCOOP_MISUSE (a setting
- * is malformed, a key file unreadable), SCOOP_NO_FUNCTION (a name registered twice),
- * SCOOP_NO_MEMORY; all later calls then return the same error, so that a program may check there.
- */
+ * are left as they are. Errors: SCOOP_MISUSE (a setting is malformed, a key file unreadable),
+ * SCOOP_NO_MEMORY; all later calls then return the same error, so that a program may check there. */
 SCOOP_API enum scoop_status scoop_init(int *argc, char ***argv);
 
 /* Close the default session: unfinished tasks are revoked. Called at exit by itself. */
@@ -176,10 +173,10 @@ SCOOP_API void *scoop_extend(struct scoop_output *out, size_t size);
 /* ---- the same on a session of one's own, with options ---- */
 
 struct scoop_options {
-    int deadline_ms; /* of the call: scoop_map() until all ended, scoop_submit() until accepted
-                        here; 0: none */
-    uint32_t
-        limit_ms; /* run time of each task, after which it is killed (SCOOP_OVERTIME); 0: none */
+    /* Of the call: scoop_map() until all ended, scoop_submit() until handed over. 0: none */
+    int deadline_ms;
+    /* Run time of each task, after which it is killed (SCOOP_OVERTIME). 0: none */
+    uint32_t limit_ms;
 };
 
 /* session NULL: the default one. options NULL: all zero. */
@@ -254,8 +251,8 @@ SCOOP_API enum scoop_status scoop_result_bytes(scoop_future *future, struct scoo
 /* How a task ended. Texts are borrowed until scoop_future_free(). */
 struct scoop_error {
     enum scoop_status status;
-    uint32_t code;     /* SCOOP_FAILED: the function's; SCOOP_CRASHED: exit code or 128 + signal;
-                          SCOOP_OVERTIME: limit */
+    /* FAILED: the function's; CRASHED: exit code, or 128 + signal; OVERTIME: the limit in ms */
+    uint32_t code;
     unsigned attempts; /* executions, this one included */
     uint32_t run_us;   /* time in the function, of the last attempt */
     const char *function;
