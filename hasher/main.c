@@ -1,74 +1,48 @@
 #include "hasher.h"
 
-#include "base/harden.h"
-#include "base/health.h"
 #include "base/log.h"
-#include "base/settings.h"
+#include "base/service.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct values {
-    const char *listen;
+    struct service_values service;
     uint64_t delay_ms;
     uint64_t concurrency;
     uint64_t body_max;
-    bool access_log;
-    bool health;
 };
 
 static const struct setting rows[] = {
+    SERVICE_SETTINGS(struct values, service, "127.0.0.1:8002"),
     {
-     .flag = "listen",
-     .variable = "LISTEN",
-     .type = SETTING_ADDRESS,
-     .offset = offsetof(struct values,            listen),
-     .fallback = "127.0.0.1:8002",
-     .help = "where to listen; port 0 takes any free one",
-     },
+        .flag = "delay-ms",
+        .variable = "HASHER_DELAY_MS",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct values, delay_ms),
+        .fallback = "0",
+        .max = 60000,
+        .unit = "ms",
+        .help = "hold each POST for so long, as the lesson does",
+    },
     {
-     .flag = "delay-ms",
-     .variable = "HASHER_DELAY_MS",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct values,                                                 delay_ms),
-     .fallback = "0",
-     .max = 60000,
-     .unit = "ms",
-     .help = "hold each POST for so long, as the lesson does",
-     },
+        .flag = "concurrency",
+        .variable = "HASHER_CONCURRENCY",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct values, concurrency),
+        .fallback = "0",
+        .max = 1000000,
+        .help = "requests served at a time, the others queue; 0 does not limit them",
+    },
     {
-     .flag = "concurrency",
-     .variable = "HASHER_CONCURRENCY",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct values,concurrency),
-     .fallback = "0",
-     .max = 1000000,
-     .help = "requests served at a time, the others queue; 0 does not limit them",
-     },
-    {
-     .flag = "max-bytes",
-     .variable = "HASHER_MAX_BYTES",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct values,                                           body_max),
-     .fallback = "1073741824",
-     .max = 1ULL << 40,
-     .unit = "bytes",
-     .help = "the largest body; a larger one is refused",
-     },
-    {
-     .flag = "access-log",
-     .variable = "ACCESS_LOG",
-     .type = SETTING_FLAG,
-     .offset = offsetof(struct values,            access_log),
-     .fallback = "yes",
-     .help = "write a line for each request; ACCESS_LOG=no turns it off",
-     },
-    {
-     .flag = "health",
-     .type = SETTING_HEALTH,
-     .offset = offsetof(struct values, health),
-     .help = "ask the running instance whether it is well, exit 0 or 1",
-     },
+        .flag = "max-bytes",
+        .variable = "HASHER_MAX_BYTES",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct values, body_max),
+        .fallback = "1073741824",
+        .max = 1ULL << 40,
+        .unit = "bytes",
+        .help = "the largest body; a larger one is refused",
+    },
 };
 
 static const struct settings table = {
@@ -99,11 +73,11 @@ static int serve(const struct values *values)
     }
     hasher_routes(&hasher, routes);
     const int code = httpd_serve(&(struct httpd_options){
-        .listen = values->listen,
+        .listen = values->service.listen,
         .routes = routes,
         .route_count = COUNT_OF(routes),
         .metrics = metrics,
-        .access_log = values->access_log,
+        .access_log = values->service.access_log,
     });
     hasher_fini(&hasher);
     metrics_free(metrics);
@@ -113,19 +87,9 @@ static int serve(const struct values *values)
 int main(int argc, char **argv)
 {
     struct values values = {0};
-    struct problem problem = {0};
+    int code = EXIT_FAILURE;
 
-    if (harden_process(&problem) != 0) {
-        fprintf(stderr, "hasher: %s\n", problem.text);
-        return EXIT_FAILURE;
-    }
-    switch (settings_read(&table, argc, argv, &values, NULL)) {
-    case SETTINGS_DONE: return EXIT_SUCCESS;
-    case SETTINGS_USAGE: return 2;
-    case SETTINGS_RUN: break;
-    }
-    if (values.health)
-        return health_ask("hasher", values.listen);
-    log_init("hasher");
-    return serve(&values);
+    if (service_begin(&table, argc, argv, &values, &values.service, &code))
+        code = serve(&values);
+    return code;
 }

@@ -8,7 +8,7 @@
 #define REDIS_TIMEOUT_MS 2000
 
 struct values {
-    const char *listen;
+    struct service_values service;
     const char *rng;
     const char *hasher;
     const char *redis;
@@ -16,101 +16,78 @@ struct values {
     uint64_t delay_ms;
     uint64_t concurrency;
     uint64_t timeout_ms;
-    bool access_log;
-    bool health;
 };
 
 #define FIELD(member) offsetof(struct values, member)
 
 static const struct setting rows[] = {
+    SERVICE_SETTINGS(struct values, service, "127.0.0.1:8003"),
     {
-     .flag = "rng",
-     .variable = "RNG_URL",
-     .type = SETTING_URL,
-     .offset = FIELD(rng),
-     .fallback = "http://rng",
-     .help = "where random bytes come from",
-     },
+        .flag = "rng",
+        .variable = "RNG_URL",
+        .type = SETTING_URL,
+        .offset = FIELD(rng),
+        .fallback = "http://rng",
+        .help = "where random bytes come from",
+    },
     {
-     .flag = "hasher",
-     .variable = "HASHER_URL",
-     .type = SETTING_URL,
-     .offset = FIELD(hasher),
-     .fallback = "http://hasher",
-     .help = "where they are hashed",
-     },
+        .flag = "hasher",
+        .variable = "HASHER_URL",
+        .type = SETTING_URL,
+        .offset = FIELD(hasher),
+        .fallback = "http://hasher",
+        .help = "where they are hashed",
+    },
     {
-     .flag = "redis",
-     .variable = "REDIS_URL",
-     .type = SETTING_TEXT,
-     .offset = FIELD(redis),
-     .fallback = "redis://redis:6379",
-     .min = 1,
-     .max = 512,
-     .help = "where counts and coins go: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]",
-     },
+        .flag = "redis",
+        .variable = "REDIS_URL",
+        .type = SETTING_TEXT,
+        .offset = FIELD(redis),
+        .fallback = "redis://redis:6379",
+        .min = 1,
+        .max = 512,
+        .help = "where counts and coins go: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]",
+    },
     {
-     .flag = "redis-password",
-     .variable = "REDIS_PASSWORD_FILE",
-     .type = SETTING_TEXT,
-     .offset = FIELD(redis_password_file),
-     .fallback = "",
-     .max = 4096,
-     .help = "file with the password of Redis",
-     },
+        .flag = "redis-password",
+        .variable = "REDIS_PASSWORD_FILE",
+        .type = SETTING_TEXT,
+        .offset = FIELD(redis_password_file),
+        .fallback = "",
+        .max = 4096,
+        .help = "file with the password of Redis",
+    },
     {
-     .flag = "delay-ms",
-     .variable = "MINER_DELAY_MS",
-     .type = SETTING_NUMBER,
-     .offset = FIELD(delay_ms),
-     .fallback = "0",
-     .max = 60000,
-     .unit = "ms",
-     .help = "rest before each loop, as the lesson does",
-     },
+        .flag = "delay-ms",
+        .variable = "MINER_DELAY_MS",
+        .type = SETTING_NUMBER,
+        .offset = FIELD(delay_ms),
+        .fallback = "0",
+        .max = 60000,
+        .unit = "ms",
+        .help = "rest before each loop, as the lesson does",
+    },
     {
-     .flag = "concurrency",
-     .variable = "MINER_CONCURRENCY",
-     .type = SETTING_NUMBER,
-     .offset = FIELD(concurrency),
-     .fallback = "1",
-     .min = 1,
-     .max = MINER_CONCURRENCY_MAX,
-     .help = "loops under way at a time",
-     },
+        .flag = "concurrency",
+        .variable = "MINER_CONCURRENCY",
+        .type = SETTING_NUMBER,
+        .offset = FIELD(concurrency),
+        .fallback = "1",
+        .min = 1,
+        .max = MINER_CONCURRENCY_MAX,
+        .help = "loops under way at a time",
+    },
     {
-     .flag = "timeout-ms",
-     .variable = "MINER_TIMEOUT_MS",
-     .type = SETTING_NUMBER,
-     .offset = FIELD(timeout_ms),
-     .fallback = "30000",
-     .min = 100,
-     .max = 600000,
-     .unit = "ms",
-     .help = "longest wait for an answer, the queue of the service included",
-     },
-    {
-     .flag = "listen",
-     .variable = "LISTEN",
-     .type = SETTING_ADDRESS,
-     .offset = FIELD(listen),
-     .fallback = "127.0.0.1:8003",
-     .help = "where /health and /metrics are; port 0 takes any free one",
-     },
-    {
-     .flag = "access-log",
-     .variable = "ACCESS_LOG",
-     .type = SETTING_FLAG,
-     .offset = FIELD(access_log),
-     .fallback = "yes",
-     .help = "write a line for each request; ACCESS_LOG=no turns it off",
-     },
-    {
-     .flag = "health",
-     .type = SETTING_HEALTH,
-     .offset = FIELD(health),
-     .help = "ask the running instance whether it is well, exit 0 or 1",
-     },
+        .flag = "timeout-ms",
+        .variable = "MINER_TIMEOUT_MS",
+        .type = SETTING_NUMBER,
+        .offset = FIELD(timeout_ms),
+        .fallback = "30000",
+        .min = 100,
+        .max = 600000,
+        .unit = "ms",
+        .help = "longest wait for an answer, the queue of the service included",
+    },
 };
 
 static const struct settings table = {
@@ -141,17 +118,14 @@ static bool check_redis(const char *text)
     return false;
 }
 
-enum settings_outcome config_read(int argc, char **argv, struct config *out)
+bool config_read(int argc, char **argv, struct config *out, int *code)
 {
     struct values values = {0};
-    const enum settings_outcome outcome = settings_read(&table, argc, argv, &values, NULL);
 
-    if (outcome != SETTINGS_RUN)
-        return outcome;
+    if (!service_begin(&table, argc, argv, &values, &values.service, code))
+        return false;
     *out = (struct config){
-        .listen = values.listen,
-        .access_log = values.access_log,
-        .health = values.health,
+        .service = values.service,
         .miner.delay_ms = (int64_t)values.delay_ms,
         .miner.concurrency = values.concurrency,
         .miner.timeout_ms = (int64_t)values.timeout_ms,
@@ -159,8 +133,7 @@ enum settings_outcome config_read(int argc, char **argv, struct config *out)
         .redis.password_file = values.redis_password_file,
         .redis.timeout_ms = REDIS_TIMEOUT_MS,
     };
-    if (!read_url("RNG_URL", values.rng, &out->miner.rng) ||
-        !read_url("HASHER_URL", values.hasher, &out->miner.hasher) || !check_redis(values.redis))
-        return SETTINGS_USAGE;
-    return SETTINGS_RUN;
+    *code = 2;
+    return read_url("RNG_URL", values.rng, &out->miner.rng) &&
+           read_url("HASHER_URL", values.hasher, &out->miner.hasher) && check_redis(values.redis);
 }

@@ -4,18 +4,16 @@
 
 #include "miner.h"
 
-#include "base/settings.h"
+#include "base/service.h"
 
 struct config {
-    const char *listen; /* for /health and /metrics */
-    bool access_log;
-    bool health; /* only ask the running instance */
+    struct service_values service;
     struct miner_options miner;
     struct redis_options redis;
 };
 
-/* Read and check everything; texts are borrowed from argv and the environment. A URL that is no
- * URL of such a service is SETTINGS_USAGE with one line, like any other bad value. */
-NODISCARD enum settings_outcome config_read(int argc, char **argv, struct config *out);
+/* Read and check everything, see service_begin(); a URL that is none of such a service is a bad value like any
+ * other. Texts are borrowed from argv and the environment. False: exit with *code. */
+NODISCARD bool config_read(int argc, char **argv, struct config *out, int *code);
 
 #endif

@@ -1,8 +1,6 @@
 /* miner: settings, signals, run, flush. */
 #include "config.h"
 
-#include "base/harden.h"
-#include "base/health.h"
 #include "base/httpd.h"
 #include "base/log.h"
 
@@ -48,9 +46,9 @@ static int
 run(struct miner *miner, const struct config *config, struct metrics *metrics, int stop_fd)
 {
     struct httpd *httpd = NULL;
-    int rc = httpd_start(&(struct httpd_options){.listen = config->listen,
+    int rc = httpd_start(&(struct httpd_options){.listen = config->service.listen,
                                                  .metrics = metrics,
-                                                 .access_log = config->access_log,
+                                                 .access_log = config->service.access_log,
                                                  .threads = 1,
                                                  .healthy = is_healthy,
                                                  .health_context = miner},
@@ -98,21 +96,10 @@ static int mine(const struct config *config, struct metrics *metrics, int stop_f
 int main(int argc, char **argv)
 {
     struct config config = {0};
-    struct problem problem = {0};
+    int code = EXIT_FAILURE;
 
-    if (harden_process(&problem) != 0) {
-        fprintf(stderr, "miner: %s\n", problem.text);
-        return EXIT_FAILURE;
-    }
-    switch (config_read(argc, argv, &config)) {
-    case SETTINGS_DONE: return EXIT_SUCCESS;
-    case SETTINGS_USAGE: return 2;
-    case SETTINGS_RUN: break;
-    }
-    if (config.health)
-        return health_ask("miner", config.listen);
-    log_init("miner");
-
+    if (!config_read(argc, argv, &config, &code))
+        return code;
     /* Never freed: a ledger thread that still waits for Redis uses it until the exit. */
     static struct metrics *metrics;
     metrics = metrics_new("miner");

@@ -1,10 +1,8 @@
 /* webui: settings, the two watchers, the server. */
 #include "webui.h"
 
-#include "base/harden.h"
-#include "base/health.h"
 #include "base/log.h"
-#include "base/settings.h"
+#include "base/service.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -15,88 +13,65 @@
 #define REDIS_TIMEOUT_MS 1000
 
 struct values {
-    const char *listen;
+    struct service_values service;
     const char *redis;
     const char *redis_password_file;
     const char *broker;
     const char *client_key_file;
     const char *broker_key_file;
-    bool access_log;
-    bool health;
 };
 
 #define FIELD(member) offsetof(struct values, member)
 
 static const struct setting rows[] = {
+    SERVICE_SETTINGS(struct values, service, "127.0.0.1:8000"),
     {
-     .flag = "listen",
-     .variable = "LISTEN",
-     .type = SETTING_ADDRESS,
-     .offset = FIELD(listen),
-     .fallback = "127.0.0.1:8000",
-     .help = "where to listen; port 0 takes any free one",
-     },
+        .flag = "redis",
+        .variable = "REDIS_URL",
+        .type = SETTING_TEXT,
+        .offset = FIELD(redis),
+        .fallback = "redis://redis:6379",
+        .min = 1,
+        .max = 512,
+        .help = "where counts and coins are: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]",
+    },
     {
-     .flag = "redis",
-     .variable = "REDIS_URL",
-     .type = SETTING_TEXT,
-     .offset = FIELD(redis),
-     .fallback = "redis://redis:6379",
-     .min = 1,
-     .max = 512,
-     .help = "where counts and coins are: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]",
-     },
+        .flag = "redis-password",
+        .variable = "REDIS_PASSWORD_FILE",
+        .type = SETTING_TEXT,
+        .offset = FIELD(redis_password_file),
+        .fallback = "",
+        .max = 4096,
+        .help = "file with the password of Redis",
+    },
     {
-     .flag = "redis-password",
-     .variable = "REDIS_PASSWORD_FILE",
-     .type = SETTING_TEXT,
-     .offset = FIELD(redis_password_file),
-     .fallback = "",
-     .max = 4096,
-     .help = "file with the password of Redis",
-     },
+        .flag = "broker",
+        .variable = "SCOOP_BROKER",
+        .type = SETTING_TEXT,
+        .offset = FIELD(broker),
+        .fallback = "tcp://broker:5555",
+        .min = 1,
+        .max = 512,
+        .help = "the broker: tcp://HOST:PORT or ipc://PATH",
+    },
     {
-     .flag = "broker",
-     .variable = "SCOOP_BROKER",
-     .type = SETTING_TEXT,
-     .offset = FIELD(broker),
-     .fallback = "tcp://broker:5555",
-     .min = 1,
-     .max = 512,
-     .help = "the broker: tcp://HOST:PORT or ipc://PATH",
-     },
+        .flag = "client-key",
+        .variable = "SCOOP_CLIENT_KEY_FILE",
+        .type = SETTING_TEXT,
+        .offset = FIELD(client_key_file),
+        .fallback = "/run/secrets/client_curve_key",
+        .max = 4096,
+        .help = "file with the secret CURVE key of clients, for tcp",
+    },
     {
-     .flag = "client-key",
-     .variable = "SCOOP_CLIENT_KEY_FILE",
-     .type = SETTING_TEXT,
-     .offset = FIELD(client_key_file),
-     .fallback = "/run/secrets/client_curve_key",
-     .max = 4096,
-     .help = "file with the secret CURVE key of clients, for tcp",
-     },
-    {
-     .flag = "broker-key",
-     .variable = "SCOOP_BROKER_KEY_FILE",
-     .type = SETTING_TEXT,
-     .offset = FIELD(broker_key_file),
-     .fallback = "/run/secrets/broker_curve_key.pub",
-     .max = 4096,
-     .help = "file with the public CURVE key of the broker, for tcp",
-     },
-    {
-     .flag = "access-log",
-     .variable = "ACCESS_LOG",
-     .type = SETTING_FLAG,
-     .offset = FIELD(access_log),
-     .fallback = "yes",
-     .help = "write a line for each request; ACCESS_LOG=no turns it off",
-     },
-    {
-     .flag = "health",
-     .type = SETTING_HEALTH,
-     .offset = FIELD(health),
-     .help = "ask the running instance whether it is well, exit 0 or 1",
-     },
+        .flag = "broker-key",
+        .variable = "SCOOP_BROKER_KEY_FILE",
+        .type = SETTING_TEXT,
+        .offset = FIELD(broker_key_file),
+        .fallback = "/run/secrets/broker_curve_key.pub",
+        .max = 4096,
+        .help = "file with the public CURVE key of the broker, for tcp",
+    },
 };
 
 static const struct settings table = {
@@ -148,11 +123,11 @@ static int serve(const struct values *values)
 
     if (rc == 0)
         code = httpd_serve(&(struct httpd_options){
-            .listen = values->listen,
+            .listen = values->service.listen,
             .routes = routes,
             .route_count = webui_routes(&webui, routes),
             .metrics = metrics,
-            .access_log = values->access_log,
+            .access_log = values->service.access_log,
         });
     else
         log_error("start_failed", "error=\"%s\"", strerrordesc_np(-rc));
@@ -164,19 +139,10 @@ static int serve(const struct values *values)
 int main(int argc, char **argv)
 {
     struct values values = {0};
-    struct problem problem = {0};
+    int code = EXIT_FAILURE;
 
-    if (harden_process(&problem) != 0) {
-        fprintf(stderr, "webui: %s\n", problem.text);
-        return EXIT_FAILURE;
-    }
-    switch (settings_read(&table, argc, argv, &values, NULL)) {
-    case SETTINGS_DONE: return EXIT_SUCCESS;
-    case SETTINGS_USAGE: return 2;
-    case SETTINGS_RUN: break;
-    }
-    if (values.health)
-        return health_ask("webui", values.listen);
+    if (!service_begin(&table, argc, argv, &values, &values.service, &code))
+        return code;
     /* The text may hold a password, so it is not shown. */
     if (!redis_url_is_valid(values.redis)) {
         fprintf(stderr, "webui: REDIS_URL: what is set is not "
@@ -184,6 +150,5 @@ int main(int argc, char **argv)
         return 2;
     }
     prepare_signals();
-    log_init("webui");
     return serve(&values);
 }
