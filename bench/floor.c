@@ -1,5 +1,6 @@
-/* The least that three processes joined by libzmq can do: client - ROUTER - worker, with no scheduling, no links and no
- * work. What the runtime is measured against. Prints one value a line: NAME VALUE.
+/* The least that three processes joined by libzmq can do: client - ROUTER - worker, with no
+ * scheduling, no links and no work. What the runtime is measured against. Prints one value a line:
+ * NAME VALUE.
  *
  * usage: floor ipc|tcp|curve [MESSAGES]    (default 20000) */
 #include "base/clock.h"

@@ -1,5 +1,5 @@
-/* Gearman under the load of noop.c: absolute values of numbers, many at once and one by one. Built only where
- * libgearman is installed. Prints one value a line: NAME VALUE.
+/* Gearman under the load of noop.c: absolute values of numbers, many at once and one by one. Built
+ * only where libgearman is installed. Prints one value a line: NAME VALUE.
  *
  * usage: gearman PORT           the client's side, against gearmand on this machine
  *        gearman PORT worker    a worker, for ever */
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define HOST      "127.0.0.1"
-#define MAPS      20 /* libgearman's time per task grows with the tasks of one call, so: many calls */
+#define MAPS      20 /* one call's time grows faster than its tasks, so: many calls */
 #define SMALL_MAP 1000
 #define LONE      2000
 

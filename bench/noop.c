@@ -1,7 +1,8 @@
-/* What the runtime itself costs, on whatever broker SCOOP_BROKER names: tasks that do nothing worth mentioning (the
- * builtin "absolute"). Prints one value a line: NAME VALUE.
+/* What the runtime itself costs, on whatever broker SCOOP_BROKER names: tasks that do nothing worth
+ * mentioning (the builtin "absolute"). Prints one value a line: NAME VALUE.
  *
- * usage: noop [TASKS [LONE]]    (default 1000000 and 2000; TASKS for throughput, LONE round trips one by one) */
+ * usage: noop [TASKS [LONE]]    (default 1000000 and 2000; TASKS for throughput, LONE round trips
+ * one by one) */
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/parse.h"

@@ -1,4 +1,5 @@
-/* Invariant: begin <= begin + looked <= end <= capacity; there is always room for one zero byte behind `end`. */
+/* Invariant: begin <= begin + looked <= end <= capacity; there is always room for one zero byte
+ * behind `end`. */
 #include "input.h"
 
 #include <poll.h>

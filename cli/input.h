@@ -1,4 +1,5 @@
-/* Where the arguments of `scoop map` come from: the words behind ":::", or the lines of a descriptor. One thread. */
+/* Where the arguments of `scoop map` come from: the words behind ":::", or the lines of a
+ * descriptor. One thread. */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
 
@@ -27,9 +28,10 @@ void input_of_words(struct input *input, char *const *words, size_t count);
 void input_of_lines(struct input *input, int fd);
 void input_fini(struct input *input);
 
-/* The next argument, without its newline; borrowed until the next call. Waits for a line no longer than `wait_ms`
- * (-1: until there is one). 0: *text is it; -EAGAIN: none yet; -ENODATA: there are no more; -E2BIG: a line is longer
- * than INPUT_LINE_MAX; -EILSEQ: it holds a zero byte; -ENOMEM; or what read() gave. */
+/* The next argument, without its newline; borrowed until the next call. Waits for a line no longer
+ * than wait_ms (-1: until there is one). 0: *text is it; -EAGAIN: none yet; -ENODATA: there are no
+ * more; -E2BIG: a line is longer than INPUT_LINE_MAX; -EILSEQ: it holds a zero byte; -ENOMEM; or
+ * what read() gave. */
 NODISCARD int input_next(struct input *input, int wait_ms, const char **text);
 
 /* How many arguments there are in all; 0: not known. */

@@ -1,5 +1,6 @@
-/* Invariants: the supervisor is the parent of broker and worker, in a process group of its own, so that Ctrl-C reaches
- * the program only; both die with it (PR_SET_PDEATHSIG), and it ends with the process that started it. */
+/* Invariants: the supervisor is the parent of broker and worker, in a process group of its own, so
+ * that Ctrl-C reaches the program only; both die with it (PR_SET_PDEATHSIG), and it ends with the
+ * process that started it. */
 #include "local.h"
 
 #include "base/clock.h"
@@ -230,8 +231,8 @@ static bool reap(struct supervisor *s)
     return true;
 }
 
-/* The worker is started when the broker listens, because a connection that is refused is only tried again after a
- * while. False: the broker ended, or takes too long. */
+/* The worker is started when the broker listens, because a connection that is refused is only tried
+ * again after a while. False: the broker ended, or takes too long. */
 static bool await_worker_socket(struct supervisor *s)
 {
     const int64_t end_ms = clock_now_ms() + START_MS;

@@ -1,8 +1,9 @@
-/* A private cluster on this machine: one broker and one worker on ipc:// sockets in a fresh folder, for as long as
- * this process lives.
+/* A private cluster on this machine: one broker and one worker on ipc:// sockets in a fresh folder,
+ * for as long as this process lives.
  *
- * A supervisor process starts, watches and stops both. It ends when local_stop() is called or when this process is
- * gone in any way (kill -9 too); then broker and worker end with it and the folder is removed. Main thread. */
+ * A supervisor process starts, watches and stops both. It ends when local_stop() is called or when
+ * this process is gone in any way (kill -9 too); then broker and worker end with it and the folder
+ * is removed. Main thread. */
 #ifndef CLI_LOCAL_H
 #define CLI_LOCAL_H
 
@@ -23,12 +24,13 @@ struct local {
     int lifeline; /* the supervisor ends when this closes */
 };
 
-/* Start it and wait until the broker listens. scoop-broker and scoop-worker are found beside this executable.
- * A negative errno with *problem, and nothing is left behind. */
+/* Start it and wait until the broker listens. scoop-broker and scoop-worker are found beside this
+ * executable. A negative errno with *problem, and nothing is left behind. */
 NODISCARD int
 local_start(const struct local_config *config, struct local *out, struct problem *problem);
 
-/* Has the supervisor ended? It has said why on stderr. After `true` only local_stop() may follow. */
+/* Has the supervisor ended? It has said why on stderr. After `true` only local_stop() may follow.
+ */
 bool local_has_ended(struct local *local);
 
 /* Stop everything, wait until it is gone. */

@@ -1,4 +1,5 @@
-/* Invariants: futures written ... submitted - 1 are in the window; each is written once, in order, then freed. */
+/* Invariants: futures written ... submitted - 1 are in the window; each is written once, in order,
+ * then freed. */
 #include "mapping.h"
 
 #include "base/clock.h"
@@ -53,7 +54,8 @@ static int submit(struct mapping *m, const char *argument)
     return 0;
 }
 
-/* Submit what the input has, until the window is full. Waits for input only when nothing is under way. */
+/* Submit what the input has, until the window is full. Waits for input only when nothing is under
+ * way. */
 static int fill_window(struct mapping *m)
 {
     const char *argument = NULL;
@@ -153,14 +155,16 @@ static int write_done(struct mapping *m)
 
 static void wait_for_next(struct mapping *m)
 {
-    /* While input may still come, look at it often: a slow producer must not delay its own lines. */
+    /* While input may still come, look at it often: a slow producer must not delay its own lines.
+     */
     const bool may_grow = !m->no_more_input && m->submitted - m->written < MAPPING_WINDOW;
 
     if (m->written < m->submitted)
         scoop_wait(*place(m, m->written), may_grow ? SLICE_MS / 10 : SLICE_MS);
 }
 
-/* A cluster without workers is worth a word: it may be meant, but nothing will come until one joins. */
+/* A cluster without workers is worth a word: it may be meant, but nothing will come until one
+ * joins. */
 static void tell_waiting(struct mapping *m)
 {
     struct scoop_cluster *cluster = NULL;

@@ -1,5 +1,5 @@
-/* Runs one command per argument on a session: at most MAPPING_WINDOW at a time, outputs whole and in input order.
- * One thread. */
+/* Runs one command per argument on a session: at most MAPPING_WINDOW at a time, outputs whole and
+ * in input order. One thread. */
 #ifndef CLI_MAPPING_H
 #define CLI_MAPPING_H
 
@@ -10,7 +10,8 @@
 
 #include <scoop.h>
 
-/* Commands under way or waiting to be written: enough for hundreds of hosts, little enough to hold the outputs of. */
+/* Commands under way or waiting to be written: enough for hundreds of hosts, little enough to hold
+ * the outputs of. */
 #define MAPPING_WINDOW 8192
 
 struct mapping {
@@ -34,8 +35,9 @@ struct mapping {
     bool told_waiting;
 };
 
-/* Run them all. 0: all commands ended with 0; -ECHILD: some did not, or could not be run (stderr says how many);
- * -ECANCELED: `ended` said so; otherwise what went wrong with input or output, said on stderr. */
+/* Run them all. 0: all commands ended with 0; -ECHILD: some did not, or could not be run (stderr
+ * says how many); -ECANCELED: `ended` said so; otherwise what went wrong with input or output, said
+ * on stderr. */
 NODISCARD int mapping_run(struct mapping *mapping);
 
 #endif

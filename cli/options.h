@@ -39,8 +39,8 @@ struct broker_options {
         .help = "file with the public key of the broker, for tcp",                                 \
     }
 
-/* The broker of the stack that this container belongs to, when none was named: where the client's key is mounted as
- * a secret, tcp://broker:5555. */
+/* The broker of the stack that this container belongs to, when none was named: where the client's
+ * key is mounted as a secret, tcp://broker:5555. */
 void options_complete(struct broker_options *options);
 
 /* Open a session with these options. NULL: one line on stderr said why. */

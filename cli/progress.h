@@ -1,4 +1,5 @@
-/* A progress bar on stderr, for people: nothing is written unless stderr is a terminal. One thread. */
+/* A progress bar on stderr, for people: nothing is written unless stderr is a terminal. One thread.
+ */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 

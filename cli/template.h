@@ -17,8 +17,8 @@ struct template
 
 void template_init(struct template *template, char *const *words, size_t count);
 
-/* Append the argument of the builtin "command" for the command line with `argument` in place of each "{}", or behind
- * the last word when there is none. Errors: command_put_words(). */
+/* Append the argument of the builtin "command" for the command line with `argument` in place of
+ * each "{}", or behind the last word when there is none. Errors: command_put_words(). */
 NODISCARD int
 template_fill(const struct template *template, const char *argument, struct blob *out);
 

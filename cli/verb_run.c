@@ -1,4 +1,5 @@
-/* scoop run: starts a program with a broker to talk to: a private one with workers on this machine, or a cluster's. */
+/* scoop run: starts a program with a broker to talk to: a private one with workers on this machine,
+ * or a cluster's. */
 #include "local.h"
 #include "options.h"
 #include "verb.h"
@@ -93,7 +94,8 @@ static void forward(int signal)
         kill(program_pid, signal);
 }
 
-/* Ctrl-C goes to the program, which is in our process group, and it decides; other requests to end are passed on. */
+/* Ctrl-C goes to the program, which is in our process group, and it decides; other requests to end
+ * are passed on. */
 static void prepare_signals(void)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -123,7 +125,8 @@ static pid_t start_program(const char *path, char **argv)
     _exit(become(path, argv));
 }
 
-/* Wait for the program; when the cluster ends before it, end the program too. Returns its exit code, shell style. */
+/* Wait for the program; when the cluster ends before it, end the program too. Returns its exit
+ * code, shell style. */
 static int await_program(struct local *local)
 {
     int status = 0;

@@ -195,8 +195,8 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
     s->held_bytes += job->held_bytes;
     const bool lone = !s->driven && !session_has_work(s);
     put_in_inbox(s, job);
-    /* A lone task is sent from here; whoever waits for it receives. More of them gather in the inbox, to leave in one
-     * frame by the session's thread. */
+    /* A lone task is sent from here; whoever waits for it receives. More of them gather in the
+     * inbox, to leave in one frame by the session's thread. */
     if (lone)
         session_push(s);
     else

@@ -1,5 +1,5 @@
-/* A session: one client of one broker. Callers hand over jobs and wait for them; who drives its loop
- * is settled inside, see session_state.h. Not part of the public header.
+/* A session: one client of one broker. Callers hand over jobs and wait for them; who drives its
+ * loop is settled inside, see session_state.h. Not part of the public header.
  *
  * Deadlines are times of clock_now_ms(); INT64_MAX: none. */
 #ifndef LIBSCOOP_SESSION_H
@@ -36,7 +36,8 @@ session_add_held(scoop_session *session, struct job *job, size_t bytes, int64_t 
 /* Wait until the job is done. False: the deadline passed. */
 bool session_wait(scoop_session *session, struct job *job, int64_t deadline);
 
-/* Without waiting, take what has come meanwhile: for callers who only look whether a job is done. */
+/* Without waiting, take what has come meanwhile: for callers who only look whether a job is done.
+ */
 void session_look(scoop_session *session);
 
 /* Leave a job that may not be done. Returns when its places are not touched any more; `release` is

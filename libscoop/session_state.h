@@ -1,8 +1,9 @@
 /* The inside of a session, shared by session.c (calls of any thread) and session_turn.c (its loop).
  *
- * One thread at a time *drives*: it runs turns of the loop, and only it touches the socket, the link and the client.
- * The session's own thread drives while there is work that nobody waits for, and parks otherwise; a caller who waits
- * drives himself when nobody else does, so that a lone task takes no detour through another thread. */
+ * One thread at a time *drives*: it runs turns of the loop, and only it touches the socket, the
+ * link and the client. The session's own thread drives while there is work that nobody waits for,
+ * and parks otherwise; a caller who waits drives himself when nobody else does, so that a lone task
+ * takes no detour through another thread. */
 #ifndef LIBSCOOP_SESSION_STATE_H
 #define LIBSCOOP_SESSION_STATE_H
 
@@ -58,8 +59,8 @@ struct scoop_session {
 /* Start dialling the broker. Errors: dialler_new(). */
 NODISCARD int session_dial(scoop_session *session);
 
-/* Drive for one turn: requests, frames, timers; waits for the next frame no later than `until_ms`. The lock is held and
- * nobody drives, before and after; it is released between. */
+/* Drive for one turn: requests, frames, timers; waits for the next frame no later than `until_ms`.
+ * The lock is held and nobody drives, before and after; it is released between. */
 void session_drive(scoop_session *session, int64_t until_ms);
 
 /* The same, but only hand out what was asked for: wait for nothing, receive nothing. */

@@ -1,4 +1,5 @@
-/* The session's loop. Invariant: all of it but session_wake() and session_run() runs in the thread that drives. */
+/* The session's loop. Invariant: all of it but session_wake() and session_run() runs in the thread
+ * that drives. */
 #include "session_state.h"
 
 #include "base/blob.h"

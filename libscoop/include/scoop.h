@@ -107,7 +107,7 @@ SCOOP_API const char *scoop_version(void);
 /* Call first in main(). In an executor it does not return. Otherwise opens the default session, on
  * which the plain calls work, with the settings above; does not wait for the broker. argc and argv
  * are left as they are. Errors: SCOOP_MISUSE (a setting is malformed, a key file unreadable),
- * SCOOP_NO_MEMORY; all later calls then return the same error, so that a program may check there. */
+ * SCOOP_NO_MEMORY; all later calls then return the same error: a program may check there. */
 SCOOP_API enum scoop_status scoop_init(int *argc, char ***argv);
 
 /* Close the default session: unfinished tasks are revoked. Called at exit by itself. */

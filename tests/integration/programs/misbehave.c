@@ -1,5 +1,5 @@
-/* A program for tests: functions that fail, crash, hang or take their time, and one mode of main() for each promise.
- * `misbehave MODE [NUMBER]`; what happened goes to stdout, one fact a line. */
+/* A program for tests: functions that fail, crash, hang or take their time, and one mode of main()
+ * for each promise. `misbehave MODE [NUMBER]`; what happened goes to stdout, one fact a line. */
 #include <scoop.h>
 
 #include <pthread.h>
