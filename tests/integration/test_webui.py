@@ -12,6 +12,7 @@ from rawhttp import Connection, ask, metric
 from redis_server import RedisServer
 
 EQUAL = b"dataSerial and dataParallel are equal"
+DIFFERENT = b"dataSerial and dataParallel are different"
 
 
 @pytest.fixture
@@ -40,9 +41,9 @@ class Cluster:
         return self.start("scoop-broker", "--client-listen", f"ipc://{self.folder}/client",
                           "--worker-listen", f"ipc://{self.folder}/worker", ready=None)
 
-    def begin_worker(self):
+    def begin_worker(self, env=None):
         worker = self.start("scoop-worker", "run", "--broker", f"ipc://{self.folder}/worker",
-                            "--slots", "2", ready=None)
+                            "--slots", "2", env=env, ready=None)
         worker.wait_for("ev=link_open")
         return worker
 
@@ -175,6 +176,21 @@ def test_scoop_computes_at_each_request_and_says_equal(page, cluster):
     eventually(lambda: status(webui)["tasks"]["done"] == before["tasks"]["done"] + 20000,
                "1000 tasks for each request")
     assert metric(webui.address, r'webui_computations_total\{verdict="equal"\}') == 20
+
+
+def test_scoop_says_different_when_a_worker_computes_wrongly(page, cluster):
+    webui = page()
+    assert get(webui, "/scoop").body == EQUAL
+    assert cluster.worker.stop() == 0
+    liar = cluster.begin_worker(env={"SCOOP_TEST_WRONG_ABS": "1"})
+    answer = get(webui, "/scoop")
+    assert (answer.status, answer.body) == (200, DIFFERENT)
+    assert metric(webui.address, r'webui_computations_total\{verdict="different"\}') == 1
+    shown = status(webui)["scoop"]
+    assert (shown["equal"], shown["sentence"]) == (False, DIFFERENT.decode())
+    assert liar.stop() == 0
+    cluster.begin_worker()
+    assert get(webui, "/scoop").body == EQUAL, "one wrong worker is not remembered"
 
 
 def test_scoop_takes_a_size(page, cluster):
