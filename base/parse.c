@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
 
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
@@ -120,4 +121,24 @@ int parse_url(const char *text, uint16_t default_port, struct url *out)
         return -EINVAL;
     *out = parsed;
     return 0;
+}
+
+static bool is_ipc(const char *text)
+{
+    const size_t path_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    return strncmp(text, "ipc:///", 7) == 0 && strlen(text) - 6 <= path_max;
+}
+
+static bool is_tcp(const char *text)
+{
+    struct url parts;
+
+    return parse_url(text, 0, &parts) == 0 && strcmp(parts.scheme, "tcp") == 0 &&
+           parts.authority.port != 0 && strcmp(parts.path, "/") == 0;
+}
+
+bool parse_is_endpoint(const char *text)
+{
+    return is_ipc(text) || is_tcp(text);
 }

@@ -34,4 +34,9 @@ struct url {
 /* Parse an address of a peer service. -EINVAL when it is not of that form or a part is too long. */
 NODISCARD int parse_url(const char *text, uint16_t default_port, struct url *out);
 
+/* Is this where a broker can listen or be reached: "tcp://HOST:PORT" with a port that is not 0, or
+ * "ipc:///PATH" short enough for a socket? */
+#define PARSE_ENDPOINT_FORM "tcp://HOST:PORT or ipc:///PATH"
+bool parse_is_endpoint(const char *text);
+
 #endif

@@ -38,9 +38,14 @@ static void describe_allowed(const struct setting *row, char *text, size_t size)
     case SETTING_HEALTH: snprintf(text, size, "yes or no"); return;
     case SETTING_ADDRESS: snprintf(text, size, "HOST:PORT"); return;
     case SETTING_URL: snprintf(text, size, "SCHEME://HOST[:PORT]"); return;
+    case SETTING_ENDPOINT: snprintf(text, size, PARSE_ENDPOINT_FORM); return;
     case SETTING_TEXT:
-        snprintf(text, size, row->max != 0 ? "%llu to %llu characters" : "at least %llu characters",
-                 (unsigned long long)row->min, (unsigned long long)row->max);
+        if (row->max != 0)
+            snprintf(text, size, "a text of %llu to %llu characters", (unsigned long long)row->min,
+                     (unsigned long long)row->max);
+        else
+            snprintf(text, size, "a text of at least %llu character%s",
+                     (unsigned long long)row->min, row->min == 1 ? "" : "s");
         return;
     }
 }
@@ -69,6 +74,10 @@ static int store_value(const struct setting *row, const char *text, void *values
         break;
     case SETTING_URL:
         if (parse_url(text, 0, &url) != 0)
+            return -EINVAL;
+        break;
+    case SETTING_ENDPOINT:
+        if (!parse_is_endpoint(text))
             return -EINVAL;
         break;
     case SETTING_TEXT:

@@ -14,12 +14,13 @@
 #include <stdint.h>
 
 enum setting_type {
-    SETTING_TEXT,    /* const char *; min...max bound its length */
-    SETTING_NUMBER,  /* uint64_t; min...max bound its value */
-    SETTING_FLAG,    /* bool; the flag takes no value, the variable a yes/no word */
-    SETTING_ADDRESS, /* const char *, "HOST:PORT" */
-    SETTING_URL,     /* const char *, "SCHEME://HOST[:PORT][/PATH]" */
-    SETTING_HEALTH,  /* bool; --health, has no variable: ask a running instance, exit 0 or 1 */
+    SETTING_TEXT,     /* const char *; min...max bound its length */
+    SETTING_NUMBER,   /* uint64_t; min...max bound its value */
+    SETTING_FLAG,     /* bool; the flag takes no value, the variable a yes/no word */
+    SETTING_ADDRESS,  /* const char *, "HOST:PORT" */
+    SETTING_URL,      /* const char *, "SCHEME://HOST[:PORT][/PATH]" */
+    SETTING_ENDPOINT, /* const char *, of a broker: "tcp://HOST:PORT" or "ipc:///PATH" */
+    SETTING_HEALTH,   /* bool; --health, has no variable: ask a running instance, exit 0 or 1 */
 };
 
 struct setting {

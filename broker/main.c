@@ -55,6 +55,7 @@ static int serve(const struct options *options,
         log_info("listening", "clients=%s workers=%s", options->client_listen,
                  options->worker_listen);
         rc = loop_run(loop, stop_fd);
+        log_info("stopped", "result=%d", rc);
         if (rc != 0)
             problem_set(problem, rc, "the loop ended: %s", zmq_strerror(-rc));
     }
@@ -103,6 +104,5 @@ int main(int argc, char **argv)
 
     if (rc != 0 && problem.text[0] != '\0')
         fprintf(stderr, "scoop-broker: %s\n", problem.text);
-    log_info("stopped", "result=%d", rc);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

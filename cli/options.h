@@ -18,10 +18,10 @@ struct broker_options {
     {                                                                                              \
         .flag = "broker",                                                                          \
         .variable = "SCOOP_BROKER",                                                                \
-        .type = SETTING_TEXT,                                                                      \
+        .type = SETTING_ENDPOINT,                                                                  \
         .offset = offsetof(options, field.broker),                                                 \
-        .min = 1,                                                                                  \
-        .help = "the cluster's address: tcp://HOST:PORT or ipc:///PATH",                           \
+        .help = "the cluster's address: tcp://HOST:PORT or ipc:///PATH "                           \
+                "(default: tcp://broker:5555 where the client key is, else none)",                 \
     },                                                                                             \
         {                                                                                          \
             .flag = "client-key",                                                                  \

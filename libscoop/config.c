@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define CLIENT_KEY_FILE "/run/secrets/client_curve_key"
 #define BROKER_KEY_FILE "/run/secrets/broker_curve_key.pub"
@@ -37,21 +36,6 @@ wait_setting(int given, const char *variable, int fallback, int *out, struct pro
     return 0;
 }
 
-static bool is_ipc(const char *url)
-{
-    const size_t path_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-
-    return strncmp(url, "ipc:///", 7) == 0 && strlen(url) - 6 <= path_max;
-}
-
-static bool is_tcp(const char *url)
-{
-    struct url parts;
-
-    return parse_url(url, 0, &parts) == 0 && strcmp(parts.scheme, "tcp") == 0 &&
-           parts.authority.port != 0 && strcmp(parts.path, "/") == 0;
-}
-
 static int
 read_keys(const struct scoop_settings *settings, struct config *out, struct problem *problem)
 {
@@ -74,11 +58,10 @@ read_broker(const struct scoop_settings *settings, struct config *out, struct pr
 
     if (url == NULL)
         return problem_set(problem, -ENOENT, "no broker is set (SCOOP_BROKER)");
-    if (strlen(url) >= sizeof(out->broker) || !(is_ipc(url) || is_tcp(url)))
-        return problem_set(problem, -EINVAL,
-                           "broker: \"%.300s\" is not tcp://HOST:PORT or ipc:///PATH", url);
+    if (strlen(url) >= sizeof(out->broker) || !parse_is_endpoint(url))
+        return problem_set(problem, -EINVAL, "broker: \"%.300s\" is not " PARSE_ENDPOINT_FORM, url);
     snprintf(out->broker, sizeof(out->broker), "%s", url);
-    return is_ipc(url) ? 0 : read_keys(settings, out, problem);
+    return strncmp(url, "ipc:", 4) == 0 ? 0 : read_keys(settings, out, problem);
 }
 
 int config_read(const struct scoop_settings *settings, struct config *out, struct problem *problem)

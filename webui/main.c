@@ -47,12 +47,10 @@ static const struct setting rows[] = {
     {
         .flag = "broker",
         .variable = "SCOOP_BROKER",
-        .type = SETTING_TEXT,
+        .type = SETTING_ENDPOINT,
         .offset = FIELD(broker),
         .fallback = "tcp://broker:5555",
-        .min = 1,
-        .max = 512,
-        .help = "the broker: tcp://HOST:PORT or ipc://PATH",
+        .help = "the broker: tcp://HOST:PORT or ipc:///PATH",
     },
     {
         .flag = "client-key",

@@ -25,7 +25,8 @@ static void print_help(void)
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
         printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
     printf("\n'scoop-worker VERB --help' lists the options of a verb; --version prints the "
-           "version;\n--health asks the sshd of this host.\n");
+           "version;\n--health asks the sshd of this host.\n"
+           "\nexample: scoop-worker run --broker ipc:///run/me/workers\n");
 }
 
 static int run_verb(const struct verb *verb, int argc, char **argv)
@@ -60,6 +61,10 @@ int main(int argc, char **argv)
         if (strcmp(word, verbs[i].name) == 0)
             return run_verb(&verbs[i], argc - 1, argv + 1);
     }
-    fprintf(stderr, "scoop-worker: \"%.100s\" is not a verb; see 'scoop-worker --help'\n", word);
+    if (word[0] != '\0')
+        fprintf(stderr, "scoop-worker: \"%.100s\" is not a verb; see 'scoop-worker --help'\n",
+                word);
+    else
+        fprintf(stderr, "scoop-worker: which verb? see 'scoop-worker --help'\n");
     return 2;
 }

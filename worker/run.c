@@ -20,10 +20,9 @@ static const struct setting rows[] = {
     {
         .flag = "broker",
         .variable = "WORKER_BROKER",
-        .type = SETTING_TEXT,
+        .type = SETTING_ENDPOINT,
         .offset = offsetof(struct options, broker),
-        .min = 7,
-        .help = "the broker's endpoint for workers: ipc://PATH",
+        .help = "the broker's endpoint for workers: ipc:///PATH",
     },
     {
         .flag = "slots",
@@ -74,7 +73,7 @@ int verb_run(int argc, char **argv)
         return outcome == SETTINGS_DONE ? EXIT_SUCCESS : 2;
     if (options.broker == NULL || strncmp(options.broker, "ipc://", 6) != 0) {
         fprintf(stderr,
-                "scoop-worker run: --broker: \"%s\" is not ipc://PATH; over tcp:// it is the broker "
+                "scoop-worker run: --broker: \"%s\" is not ipc:///PATH; over tcp:// it is the broker "
                 "that starts its workers\n",
                 options.broker != NULL ? options.broker : "");
         return 2;

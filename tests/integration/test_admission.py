@@ -136,3 +136,16 @@ def test_workers_over_ssh_need_a_tcp_socket(tmp_path):
                f"ipc://{tmp_path}/w", "--workers", "127.0.0.2")
     assert done.returncode == 1
     assert "tcp:// worker-listen" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable, value", [
+    ("BROKER_CLIENT_LISTEN", "nonsense"),
+    ("BROKER_CLIENT_LISTEN", "ipc://relative"),
+    ("BROKER_WORKER_LISTEN", "tcp://*"),
+])
+def test_an_endpoint_that_is_none_is_one_clear_line(variable, value):
+    done = run("scoop-broker", env={variable: value})
+    assert done.returncode == 2
+    assert done.stderr == (
+        f'scoop-broker: {variable}: "{value}" is not tcp://HOST:PORT or ipc:///PATH\n')

@@ -320,6 +320,8 @@ def test_head_and_wrong_methods(page):
 @pytest.mark.parametrize("arguments, env, line", [
     (["--listen", "8000"], {}, 'webui: --listen: "8000" is not HOST:PORT'),
     ([], {"REDIS_URL": "redis://:top secret@x/y"}, "webui: REDIS_URL: what is set is not redis://"),
+    ([], {"SCOOP_BROKER": "nonsense"},
+     'webui: SCOOP_BROKER: "nonsense" is not tcp://HOST:PORT or ipc:///PATH'),
     (["--frobnicate"], {}, "webui: unknown option"),
 ])
 def test_a_bad_setting_is_one_clear_line(arguments, env, line):

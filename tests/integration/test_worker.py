@@ -518,12 +518,13 @@ def test_leaves_at_once_when_idle(broker, agent):
 
 
 @pytest.mark.parametrize("options, line", [
-    (["run"], '--broker: "" is not ipc://PATH'),
-    (["run", "--broker", "tcp://x:1"], '--broker: "tcp://x:1" is not ipc://PATH'),
+    (["run"], '--broker: "" is not ipc:///PATH'),
+    (["run", "--broker", "nonsense"], '--broker: "nonsense" is not tcp://HOST:PORT or ipc:///PATH'),
+    (["run", "--broker", "tcp://x:1"], '--broker: "tcp://x:1" is not ipc:///PATH'),
     (["run", "--broker", "ipc:///x", "--slots", "1025"], '--slots: "1025" is not a whole number from 0 to 1024'),
     (["run", "--broker", "ipc:///x", "more"], "unexpected argument: more"),
     (["fly"], '"fly" is not a verb'),
-    ([], '"" is not a verb'),
+    ([], "which verb? see 'scoop-worker --help'"),
 ])
 def test_bad_settings_are_one_line(start, options, line):
     process = start("scoop-worker", *options, ready=None)

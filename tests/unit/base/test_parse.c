@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <inttypes.h>
+#include <string.h>
 
 struct number_case {
     char text[32];
@@ -72,6 +73,24 @@ ParameterizedTest(struct url_case *c, parse, splits_addresses_of_services)
     cr_assert_str_eq(url.authority.host, c->host);
     cr_assert_eq(url.authority.port, c->port);
     cr_assert_str_eq(url.path, c->path);
+}
+
+Test(parse, knows_the_endpoints_of_a_broker)
+{
+    static const char *const good[] = {"tcp://*:5555", "tcp://broker:1", "tcp://[::1]:5555",
+                                       "ipc:///run/scoop/client"};
+    static const char *const bad[] = {
+        "", "broker", "tcp://", "tcp://broker", "tcp://broker:0", "tcp://broker:65536",
+        "tcp://broker:1/path", "http://broker:1", "ipc://", "ipc://relative", "ipc://@abstract"};
+    char long_path[7 + 120] = "ipc:///";
+
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        cr_assert(parse_is_endpoint(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        cr_assert_not(parse_is_endpoint(bad[i]), "%s", bad[i]);
+    for (size_t i = strlen(long_path); i < sizeof(long_path) - 1; i++)
+        long_path[i] = 'x';
+    cr_assert_not(parse_is_endpoint(long_path), "no socket has such a long path");
 }
 
 Test(parse, asks_for_a_port_where_one_listens)
