@@ -17,6 +17,11 @@
 /* 0, or with *problem: -EPERM: this is root inside one of our images; or what the kernel refused. */
 NODISCARD int harden_process(struct problem *problem);
 
+/* Descriptors 0, 1 and 2 that the caller left closed are opened on /dev/null, the wrong way round:
+ * to use them fails, as it did, but no socket or file of ours gets their number and is then taken
+ * for the standard input or written to as the standard output. harden_process() does this too. */
+void harden_standard_files(void);
+
 /* The rule about root alone: is `uid` root where the file `mark` exists? */
 bool harden_refuses(uid_t uid, const char *mark);
 

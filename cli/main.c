@@ -1,4 +1,5 @@
 /* The `scoop` command: finds the verb and runs it. */
+#include "base/harden.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "verb.h"
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
 
+    harden_standard_files();
     log_init("scoop");
     if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         print_help(stdout);

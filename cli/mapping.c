@@ -37,7 +37,8 @@ static int input_error(const struct mapping *m, int error)
         return complain(m, error, "an input line is longer than 8 MiB");
     if (error == -EILSEQ)
         return complain(m, error, "an input line holds a zero byte");
-    return complain(m, error, strerror(-error));
+    fprintf(stderr, "%s: standard input: %s\n", m->program, strerror(-error));
+    return error;
 }
 
 static int submit(struct mapping *m, const char *argument)
@@ -81,14 +82,18 @@ static int fill_window(struct mapping *m)
 
 /* ---- results to output ---- */
 
+static int output_error(const struct mapping *m, int number)
+{
+    fprintf(stderr, "%s: cannot write output: %s\n", m->program, strerror(number));
+    return -number;
+}
+
 static int write_bytes(struct mapping *m, FILE *file, struct wire_bytes bytes)
 {
     if (bytes.size == 0)
         return 0;
     progress_clear(&m->progress);
-    if (fwrite(bytes.data, 1, bytes.size, file) != bytes.size)
-        return complain(m, -errno, strerror(errno));
-    return 0;
+    return fwrite(bytes.data, 1, bytes.size, file) == bytes.size ? 0 : output_error(m, errno);
 }
 
 static void note_failure(struct mapping *m, uint32_t status)
@@ -148,9 +153,7 @@ static int write_done(struct mapping *m)
         wrote = true;
     }
     /* What is there is shown before waiting again. */
-    if (wrote && fflush(stdout) != 0)
-        return complain(m, -errno, strerror(errno));
-    return 0;
+    return wrote && fflush(stdout) != 0 ? output_error(m, errno) : 0;
 }
 
 static void wait_for_next(struct mapping *m)

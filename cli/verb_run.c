@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,19 +42,31 @@ static const struct settings settings = {
     .row_count = COUNT_OF(rows),
 };
 
-/* The file that execvp() would run, links resolved. False: there is none. */
+static bool may_run(const char *path)
+{
+    struct stat status;
+
+    if (access(path, X_OK) != 0 || stat(path, &status) != 0)
+        return false;
+    if (S_ISREG(status.st_mode))
+        return true;
+    errno = S_ISDIR(status.st_mode) ? EISDIR : EACCES;
+    return false;
+}
+
+/* The file that execvp() would run, links resolved. False: there is none, errno says why. */
 static bool find_program(const char *name, char path[PATH_MAX])
 {
     const char *list = getenv("PATH");
     char candidate[PATH_MAX];
 
     if (strchr(name, '/') != NULL || list == NULL)
-        return access(name, X_OK) == 0 && realpath(name, path) != NULL;
+        return may_run(name) && realpath(name, path) != NULL;
     while (*list != '\0') {
         const size_t length = strcspn(list, ":");
 
         snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)length, list, name);
-        if (access(candidate, X_OK) == 0)
+        if (may_run(candidate))
             return realpath(candidate, path) != NULL;
         list += length + (list[length] == ':');
     }

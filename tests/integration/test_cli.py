@@ -90,6 +90,10 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["run", "-n", "0", "/bin/true"], '--slots: "0" is not a whole number from 1 to 1024'),
         (["map"], "which command?"),
         (["map", ":::", "a"], "which command?"),
+        (["run", "/"], "/: Is a directory"),
+        (["run", "--broker", "", "/bin/true"], '--broker: "" is not tcp://HOST:PORT or ipc:///PATH'),
+        (["map", "--broker", "tcp://x", "echo"], '--broker: "tcp://x" is not tcp://HOST:PORT or ipc'),
+        (["info", "--broker", "ipc://x"], '--broker: "ipc://x" is not tcp://HOST:PORT or ipc:///PATH'),
         (["info", "extra"], "unexpected argument"),
     ],
 )
@@ -186,6 +190,19 @@ def test_map_shows_first_results_while_input_is_still_coming():
 def test_map_refuses_input_that_cannot_be_an_argument(scoop):
     assert "zero byte" in scoop("map", "echo", text="a\0b\n").stderr
     assert "longer than 8 MiB" in scoop("map", "echo", text="x" * (9 << 20)).stderr
+
+
+@pytest.mark.parametrize("closed, message", [
+    ("<&-", "scoop map: standard input: Bad file descriptor"),
+    (">&-", "scoop map: cannot write output: Bad file descriptor"),
+])
+def test_map_with_a_closed_standard_file_is_an_error_at_once(private, closed, message):
+    done = subprocess.run(["sh", "-c", f'echo a | {{ "$0" map echo {closed}; }}', binary("scoop")],
+                          env=environment({"XDG_RUNTIME_DIR": str(private)}), text=True,
+                          capture_output=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == message + "\n"
+    assert list(private.iterdir()) == []
 
 
 def test_map_that_is_interrupted_leaves_nothing_behind(started, private):
