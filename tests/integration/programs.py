@@ -11,6 +11,7 @@ runs in a session of its own, so that whatever it leaves behind is found and fai
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,12 @@ def build_folder():
         if (ROOT / folder / "bin").is_dir():
             return ROOT / folder
     raise RuntimeError("nothing is built; run: cmake --preset dev && cmake --build --preset dev")
+
+
+def cached(name):
+    """A variable of the build's CMake cache; "" when it has none."""
+    found = re.search(rf"^{name}:\w+=(.*)$", (build_folder() / "CMakeCache.txt").read_text(), re.M)
+    return found.group(1) if found else ""
 
 
 def binary(name):

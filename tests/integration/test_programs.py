@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from programs import ROOT, binary, build_folder, eventually, run
+from programs import ROOT, binary, build_folder, cached, eventually, run
 
 HOST = os.uname().nodename
 MISBEHAVE = binary("../tests/programs/misbehave")
@@ -258,12 +258,6 @@ def test_a_broker_that_stays_away_is_an_error_not_a_hang(cluster):
     assert "went away and did not come back within 1500 ms" in client.log
 
 
-def cached(name):
-    """A variable of the build's CMake cache; "" when it has none."""
-    found = re.search(rf"^{name}:\w+=(.*)$", (build_folder() / "CMakeCache.txt").read_text(), re.M)
-    return found.group(1) if found else ""
-
-
 def manual_snippet():
     """The first program of the manual, without the comment around it."""
     manual = (ROOT / "libscoop/include/scoop.h").read_text()
@@ -284,7 +278,7 @@ def test_the_snippet_of_the_manual_compiles_with_pkg_config_and_runs(tmp_path):
     (tmp_path / "prog.c").write_text(manual_snippet())
     subprocess.run([cached("CMAKE_C_COMPILER"), tmp_path / "prog.c", "-o", tmp_path / "prog", *flags],
                    check=True)
-    done = scoop_run(tmp_path / "prog", env={"LD_LIBRARY_PATH": str(library)})
+    done = scoop_run(tmp_path / "prog")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
