@@ -136,7 +136,8 @@ class Stack:
         return eventually(f"all services of {self.name} running", deadline_s, self.running)
 
     def scale(self, service, count):
-        self.service("scale", f"{self.name}_{service}={count}", deadline_s=90)
+        self.service("scale", "--detach", f"{self.name}_{service}={count}")
+        eventually(f"{count} of {service}", 60, lambda: self.replicas()[service] == (count, count))
 
     def tasks(self, service, only_running=True):
         """Rows (id, node, desired state, state, error) of a service."""
@@ -163,10 +164,12 @@ class Stack:
     def inside(self, service, *args, node="m", **options):
         return self.lab("docker", node, "exec", self.container(service, node), *args, **options)
 
-    def logs(self, service, lines=60):
+    def logs(self, service, lines=300):
+        """Its log, without the lines of single requests."""
         done = self.lab("docker", "m", "service", "logs", "--no-task-ids", "--tail", lines,
                         f"{self.name}_{service}", check=False)
-        return done.stdout + done.stderr
+        return "\n".join(line for line in (done.stdout + done.stderr).splitlines()
+                         if "ev=request " not in line)
 
     def all_logs(self):
         parts = [self.lab("docker", "m", "stack", "ps", "--no-trunc", self.name,
@@ -197,6 +200,6 @@ class Stack:
         return self.inside("webui", "scoop", *args, **options)
 
     def workers(self):
-        """The live workers: host name to row."""
-        rows = json.loads(self.scoop("workers", "--json").stdout)
-        return {row["host"]: row for row in rows}
+        """The workers that can be used: host name to row."""
+        rows = json.loads(self.scoop("workers", "--json", deadline_s=20).stdout)
+        return {row["host"]: row for row in rows if row["state"] == "ready"}
