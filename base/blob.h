@@ -1,8 +1,8 @@
-/* A counted, immutable-once-shared block of bytes: a received message whose records are used in place, or a
- * frame that is sent and kept until it is acknowledged.
+/* A counted, immutable-once-shared block of bytes: a received message whose records are used in
+ * place, or a frame that is sent and kept until it is acknowledged.
  *
- * Shared (ref/unref). The count is atomic because ZeroMQ's I/O thread drops its reference itself; the bytes
- * are written by one thread, before the blob is shared. */
+ * Shared (ref/unref). The count is atomic because ZeroMQ's I/O thread drops its reference
+ * itself; the bytes are written by one thread, before the blob is shared. */
 #ifndef BASE_BLOB_H
 #define BASE_BLOB_H
 
@@ -24,11 +24,12 @@ struct blob {
 /* A blob with one reference, size 0 and room for `capacity` bytes. NULL: out of memory. */
 NODISCARD struct blob *blob_new(size_t capacity);
 
-/* A blob around `size` foreign bytes, which stay valid until release(owner) is called. NULL: out of memory
- * (release is not called). */
+/* A blob around `size` foreign bytes, which stay valid until release(owner) is called. NULL: out
+ * of memory (release is not called). */
 NODISCARD struct blob *blob_wrap(uint8_t *data, size_t size, void (*release)(void *), void *owner);
 
-/* Make room for `more` bytes behind `size`. Only while unshared. -ENOMEM with the blob unchanged. */
+/* Make room for `more` bytes behind `size`. Only while unshared. -ENOMEM with the blob unchanged.
+ */
 NODISCARD int blob_reserve(struct blob *blob, size_t more);
 
 struct blob *blob_ref(struct blob *blob);

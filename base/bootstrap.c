@@ -79,9 +79,9 @@ static const struct {
     int (*read)(const char *value, struct bootstrap_config *out);
     const char *allowed;
 } keys[] = {
-    {"broker",     read_broker,     "tcp://HOST:PORT"     },
+    {"broker", read_broker, "tcp://HOST:PORT"},
     {"broker_key", read_broker_key, "40 characters of Z85"},
-    {"gone_ms",    read_gone_ms,    "1000 to 3600000"     },
+    {"gone_ms", read_gone_ms, "1000 to 3600000"},
 };
 
 /* Take one line "KEY VALUE". `seen` has a bit for each row of `keys`. */

@@ -2,14 +2,15 @@
  *
  *   control page | ring of tasks (agent -> executor) | ring of outcomes (executor -> agent)
  *
- * Both are processes of one host, and an executor with another CHANNEL_VERSION says so and exits, so records are
- * structs in host byte order. A record is a head of 16 bytes and a body padded to 16, so bodies are aligned to 16.
- * A record larger than the ring passes in pieces.
+ * Both are processes of one host, and an executor with another CHANNEL_VERSION says so and
+ * exits, so records are structs in host byte order. A record is a head of 16 bytes and a body
+ * padded to 16, so bodies are aligned to 16. A record larger than the ring passes in pieces.
  *
- * The executor runs tasks in the order in which they were put, and answers in that order. Before each one it *claims*
- * it: moves `claim` from n to n + 1, where n is how many it has claimed so far. So whoever outlives the executor knows
- * which task it was running, and the agent can *recall* all tasks that are not claimed yet, exactly: it sets
- * CHANNEL_CLOSED in `claim` and puts CHANNEL_RESUME behind them; the executor skips to it and clears the bit. */
+ * The executor runs tasks in the order in which they were put, and answers in that order. Before
+ * each one it *claims* it: moves `claim` from n to n + 1, where n is how many it has claimed so
+ * far. So whoever outlives the executor knows which task it was running, and the agent can
+ * *recall* all tasks that are not claimed yet, exactly: it sets CHANNEL_CLOSED in `claim` and
+ * puts CHANNEL_RESUME behind them; the executor skips to it and clears the bit. */
 #ifndef BASE_CHANNEL_H
 #define BASE_CHANNEL_H
 
@@ -73,7 +74,8 @@ static inline size_t channel_record_bytes(size_t bytes)
     return CHANNEL_ALIGNMENT + ((bytes + CHANNEL_ALIGNMENT - 1) & ~(size_t)(CHANNEL_ALIGNMENT - 1));
 }
 
-/* A memory file for rings of `capacity` (a power of two, at least a page); *fd is owned by the caller. */
+/* A memory file for rings of `capacity` (a power of two, at least a page); *fd is owned by the
+ * caller. */
 NODISCARD int channel_file(size_t capacity, int *fd);
 
 /* Map both rings. Negative errno of fstat or mmap; -EINVAL: not a channel_file(). */

@@ -1,5 +1,6 @@
-/* The dialling end of a link. Invariants: `open` means that WELCOME came for link.id; sequenced frames are only
- * made while open; a fresh link number is drawn whenever the old one is given up. */
+/* The dialling end of a link. Invariants: `open` means that WELCOME came for link.id; sequenced
+ * frames are only made while open; a fresh link number is drawn whenever the old one is given
+ * up. */
 #include "dialler.h"
 
 #include "log.h"
@@ -13,7 +14,7 @@
 
 /* HELLO is said again after this; PING as often unless WELCOME says otherwise. */
 #define HELLO_MS 1000
-#define PING_MS 1000
+#define PING_MS  1000
 
 /* A lost HELLO at the very start costs little when it is repeated soon. */
 #define FIRST_HELLO_MS 100
@@ -108,10 +109,10 @@ static void say_hello(struct dialler *d, int64_t now_ms)
 
 static bool keys_fit(const struct dialler_config *config)
 {
-    const bool any = config->server_key != NULL || config->public_key != NULL ||
-                     config->secret_key != NULL;
-    const bool all = config->server_key != NULL && config->public_key != NULL &&
-                     config->secret_key != NULL;
+    const bool any =
+        config->server_key != NULL || config->public_key != NULL || config->secret_key != NULL;
+    const bool all =
+        config->server_key != NULL && config->public_key != NULL && config->secret_key != NULL;
 
     if (strncmp(config->endpoint, "ipc://", 6) == 0)
         return !any;
@@ -241,18 +242,14 @@ static enum dialler_event take_refused(struct dialler *d, struct dialler_input *
 static enum dialler_event take_frame(struct dialler *d, struct dialler_input *in)
 {
     switch ((int)in->header.type) {
-    case WIRE_WELCOME:
-        return take_welcome(d, in);
-    case WIRE_REFUSED:
-        return take_refused(d, in);
-    case WIRE_PING:
-        return take_ping(d, in);
+    case WIRE_WELCOME: return take_welcome(d, in);
+    case WIRE_REFUSED: return take_refused(d, in);
+    case WIRE_PING: return take_ping(d, in);
     case WIRE_ACK:
         if ((in->header.flags & WIRE_FLAG_RESEND) != 0)
             resend(d);
         return DIALLER_NOTHING;
-    default:
-        return d->open ? DIALLER_FRAME : DIALLER_NOTHING;
+    default: return d->open ? DIALLER_FRAME : DIALLER_NOTHING;
     }
 }
 

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define NODISCARD __attribute__((warn_unused_result))
+#define NODISCARD                 __attribute__((warn_unused_result))
 #define PRINTF(text_at, first_at) __attribute__((format(printf, text_at, first_at)))
-#define CLEANUP(function) __attribute__((cleanup(function)))
+#define CLEANUP(function)         __attribute__((cleanup(function)))
 
 /* Number of elements of an array (never of a pointer). */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

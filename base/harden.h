@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Every image of ours carries this empty file, so we know "in a container of ours" from "on a machine
- * that happens to be a container", where root is the machine's owner. */
+/* Every image of ours carries this empty file, so we know "in a container of ours" from "on a
+ * machine that happens to be a container", where root is the machine's owner. */
 #define HARDEN_IMAGE_MARK "/etc/scoop-image"
 
-/* 0, or with *problem: -EPERM: this is root inside one of our images; or what the kernel refused. */
+/* 0, or with *problem: -EPERM: this is root inside one of our images; or what the kernel refused.
+ */
 NODISCARD int harden_process(struct problem *problem);
 
 /* Descriptors 0, 1 and 2 that the caller left closed are opened on /dev/null, the wrong way round:

@@ -45,8 +45,8 @@ struct httpd_request {
     const char *method; /* "GET", "POST"; a HEAD request shows as "GET" */
     const char *path; /* percent-decoded; escapes that are malformed or mean NUL stay as they are */
     uint64_t body_bytes; /* received so far */
-    unsigned
-        thread;    /* which event loop runs it, below HTTPD_THREADS_MAX: for caches without locks */
+    /* which event loop runs it, below HTTPD_THREADS_MAX: for caches without locks */
+    unsigned thread;
     void *context; /* the route's */
     void *state;   /* the handlers' own, from the first chunk of the body until route.end */
     /* How headers and query values are looked up; NULL: there are none. */
@@ -71,8 +71,8 @@ enum httpd_body {
 struct httpd_response {
     unsigned status;  /* 200 unless changed */
     const char *type; /* Content-Type; static text */
-    const char
-        *etag; /* static text with its quotes; the shell compares If-None-Match; NULL: none */
+    /* static text with its quotes; the shell compares If-None-Match; NULL: none */
+    const char *etag;
     enum httpd_body body;
     uint64_t size; /* of the body */
     union {

@@ -133,10 +133,7 @@ static const struct httpd_route *route_at(const struct httpd *httpd, size_t n)
 static const struct httpd_route *
 find_route(const struct httpd *httpd, const char *method, const char *path, const char **allow)
 {
-    static const char *const allowed[2][2] = {
-        {NULL,        "POST"           },
-        {"GET, HEAD", "GET, HEAD, POST"}
-    };
+    static const char *const allowed[2][2] = {{NULL, "POST"}, {"GET, HEAD", "GET, HEAD, POST"}};
     const struct httpd_route *route = NULL;
     bool takes_get = false;
     bool takes_post = false;

@@ -1,13 +1,13 @@
 /* One event loop: accept, let MHD work, sweep out connections that are too slow, until the drain is
  * over.
  *
- * MHD runs with an epoll of its own, which stands in ours beside the listening socket. Accepting is
- * ours, one connection per loop and turn, so that connections spread evenly over the loops; MHD takes
- * ten at once, and 16 connections then sit on one of two loops. Measured on two cores with wrk, CPU a
- * request at 1 / 16 / 256 / 1024 connections, medians of three, static 32 bytes: MHD's own pool of two
- * 19 / 6.0 / 5.8 / 7.0 us; MHD_run_wait on a shared listener 19 / 6.0 / 5.9 / 7.3 us; this way
- * 20 / 6.5 / 5.9 / 7.2 us; nginx 23 / 8.6 / 7.5 / 8.7 us. Posts of 1 MiB: 1.1-1.9 k/s with the pool,
- * 1.5-1.9 k/s with the second, a steady 1.8 k/s with this. */
+ * MHD runs with an epoll of its own, which stands in ours beside the listening socket. Accepting
+ * is ours, one connection per loop and turn, so that connections spread evenly over the loops;
+ * MHD takes ten at once, and 16 connections then sit on one of two loops. Measured on two cores
+ * with wrk, CPU a request at 1 / 16 / 256 / 1024 connections, medians of three, static 32 bytes:
+ * MHD's own pool of two 19 / 6.0 / 5.8 / 7.0 us; MHD_run_wait on a shared listener 19 / 6.0 /
+ * 5.9 / 7.3 us; this way 20 / 6.5 / 5.9 / 7.2 us; nginx 23 / 8.6 / 7.5 / 8.7 us. Posts of 1 MiB:
+ * 1.1-1.9 k/s with the pool, 1.5-1.9 k/s with the second, a steady 1.8 k/s with this. */
 #include "httpd_internal.h"
 
 #include "clock.h"

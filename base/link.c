@@ -1,12 +1,13 @@
-/* Sequencing. Invariants: acked <= sent; kept frames are exactly acked+1 ... sent; `received` only grows by one. */
+/* Sequencing. Invariants: acked <= sent; kept frames are exactly acked+1 ... sent; `received`
+ * only grows by one. */
 #include "link.h"
 
 #include <string.h>
 
-/* An ACK of its own is owed after so many frames or bytes that no outgoing frame acknowledged. Few enough
- * that the sender keeps little, many enough that acknowledging costs little. */
+/* An ACK of its own is owed after so many frames or bytes that no outgoing frame acknowledged.
+ * Few enough that the sender keeps little, many enough that acknowledging costs little. */
 #define OWED_FRAMES 16
-#define OWED_BYTES ((size_t)256 << 10)
+#define OWED_BYTES  ((size_t)256 << 10)
 
 void link_init(struct link *link, uint64_t id)
 {
@@ -69,7 +70,9 @@ int link_push(struct link *link, struct blob *frame)
     return 0;
 }
 
-int link_receive(struct link *link, const struct wire_header *header, size_t frame_bytes,
+int link_receive(struct link *link,
+                 const struct wire_header *header,
+                 size_t frame_bytes,
                  enum link_verdict *verdict)
 {
     if (header->ack > link->sent)

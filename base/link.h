@@ -14,13 +14,14 @@
 
 struct link {
     uint64_t id;
-    uint64_t sent;     /* last seq given to an outgoing frame */
-    uint64_t acked;    /* all up to here were received by the other side */
-    uint64_t received; /* all up to here were received from the other side */
-    uint64_t told;     /* the `ack` that the other side was told last */
+    uint64_t sent;       /* last seq given to an outgoing frame */
+    uint64_t acked;      /* all up to here were received by the other side */
+    uint64_t received;   /* all up to here were received from the other side */
+    uint64_t told;       /* the `ack` that the other side was told last */
     size_t untold_bytes; /* received since then */
-    bool gap_told;     /* a resend was asked for and nothing new has come since */
-    struct blob **kept; /* frames acked+1 ... sent, oldest first: ring of kept_capacity, a power of 2 */
+    bool gap_told;       /* a resend was asked for and nothing new has come since */
+    struct blob *
+        *kept; /* frames acked+1 ... sent, oldest first: ring of kept_capacity, a power of 2 */
     size_t kept_capacity;
     size_t kept_bytes;
 };
@@ -31,8 +32,8 @@ void link_init(struct link *link, uint64_t id);
 /* Drop all kept frames. The link may be initialised again. */
 void link_fini(struct link *link);
 
-/* Number and keep an outgoing frame: stamps seq and ack, takes a reference of its own (the caller keeps his
- * and sends it). -ENOMEM: not stamped, not kept. */
+/* Number and keep an outgoing frame: stamps seq and ack, takes a reference of its own (the
+ * caller keeps his and sends it). -ENOMEM: not stamped, not kept. */
 NODISCARD int link_push(struct link *link, struct blob *frame);
 
 enum link_verdict {
@@ -42,7 +43,8 @@ enum link_verdict {
     LINK_GAP_TOLD,  /* the same, and the other side has been asked already: drop it */
 };
 
-/* Take note of an incoming header (frame_bytes: size of the whole frame). `ack` beyond what was sent is -EPROTO. */
+/* Take note of an incoming header (frame_bytes: size of the whole frame). `ack` beyond what was
+ * sent is -EPROTO. */
 NODISCARD int link_receive(struct link *link,
                            const struct wire_header *header,
                            size_t frame_bytes,
@@ -51,13 +53,15 @@ NODISCARD int link_receive(struct link *link,
 /* Must an ACK go out now, because much was received and nothing was sent back? */
 bool link_owes_ack(const struct link *link);
 
-/* A new ACK frame (resend: with the flag that asks for everything after it). NULL: out of memory. */
+/* A new ACK frame (resend: with the flag that asks for everything after it). NULL: out of memory.
+ */
 NODISCARD struct blob *link_ack(struct link *link, bool resend);
 
 /* A new PING frame; `clock`: see struct wire_ping. NULL: out of memory. */
 NODISCARD struct blob *link_ping(struct link *link, uint64_t clock);
 
-/* After a PING: does the other side say that it sent more than came? Then send link_ack(link, true). */
+/* After a PING: does the other side say that it sent more than came? Then send link_ack(link,
+ * true). */
 bool link_lags(const struct link *link, const struct wire_ping *ping);
 
 /* The kept frame with number `seq` (borrowed), NULL outside acked+1 ... sent. For sending again:

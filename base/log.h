@@ -33,9 +33,9 @@ bool log_enabled(enum log_level level);
 /* Write one event. `format` gives the fields: "task=%s age_ms=%d". */
 void log_event(enum log_level level, const char *event, const char *format, ...) PRINTF(3, 4);
 
-/* The lines of finished HTTP requests, in two steps, as who writes them writes many: put a line with
- * its newline into `line`, which holds LOG_LINE_MAX + 1 bytes, and return its length; write to stdout
- * the lines that were gathered. */
+/* The lines of finished HTTP requests, in two steps, as who writes them writes many: put a line
+ * with its newline into `line`, which holds LOG_LINE_MAX + 1 bytes, and return its length; write
+ * to stdout the lines that were gathered. */
 size_t log_format_access(char *line, const char *format, ...) PRINTF(2, 3);
 void log_write_access(const char *lines, size_t length);
 

@@ -14,7 +14,8 @@ NODISCARD int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *
 /* Parse a yes/no word: 1 y yes true on / 0 n no false off, any case. -EINVAL otherwise. */
 NODISCARD int parse_flag(const char *text, bool *out);
 
-/* The parts of "HOST:PORT". The host may be a name, an IPv4 address, or an IPv6 address in brackets. */
+/* The parts of "HOST:PORT". The host may be a name, an IPv4 address, or an IPv6 address in
+ * brackets. */
 struct host_port {
     char host[256];
     uint16_t port;

@@ -98,8 +98,9 @@ void ring_wake(atomic_uint *flag)
     syscall(SYS_futex, flag, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* The flag goes up before the last look at the position; the other end looks at the flag after it moved the position.
- * In the one order of these sequentially consistent operations, one of the two sees the other. */
+/* The flag goes up before the last look at the position; the other end looks at the flag after
+ * it moved the position. In the one order of these sequentially consistent operations, one of
+ * the two sees the other. */
 static bool park(atomic_uint *flag, const _Atomic uint64_t *position, uint64_t seen)
 {
     atomic_store(flag, 1);

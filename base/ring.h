@@ -1,13 +1,15 @@
 /* A byte stream through shared memory: one writer, one reader, each usually a process of its own.
  *
- * The bytes lie in a memory file whose data is mapped twice, back to back, so that whatever lies in the ring is
- * contiguous for both ends. Positions count bytes since the start and only grow; each end keeps its own in private
- * memory and publishes it. An end that finds nothing to do may *park*: it raises a flag, looks once more, and sleeps;
- * the other end sees the flag when it publishes and rings it awake. How to ring is the caller's:
- * ring_sleep()/ring_wake() are a futex; an event loop uses an eventfd.
+ * The bytes lie in a memory file whose data is mapped twice, back to back, so that whatever lies
+ * in the ring is contiguous for both ends. Positions count bytes since the start and only grow;
+ * each end keeps its own in private memory and publishes it. An end that finds nothing to do may
+ * *park*: it raises a flag, looks once more, and sleeps; the other end sees the flag when it
+ * publishes and rings it awake. How to ring is the caller's: ring_sleep()/ring_wake() are a
+ * futex; an event loop uses an eventfd.
  *
- * An end that does not trust the other checks every -EPROTO: the other end can write anything into the shared memory
- * at any time, so copy bytes before judging them. Nothing here reads outside the mapping, whatever stands in there.
+ * An end that does not trust the other checks every -EPROTO: the other end can write anything
+ * into the shared memory at any time, so copy bytes before judging them. Nothing here reads
+ * outside the mapping, whatever stands in there.
  *
  * Thread: one at each end. A forked child must not use its parent's end. */
 #ifndef BASE_RING_H
@@ -43,12 +45,13 @@ struct ring {
 /* Bytes of the memory file that a ring with this capacity takes: its control page and its data. */
 size_t ring_bytes(size_t capacity);
 
-/* A memory file of `size` zero bytes that nobody can shrink or grow, close-on-exec. *fd is owned by the caller.
- * Negative errno of memfd_create, ftruncate or fcntl. */
+/* A memory file of `size` zero bytes that nobody can shrink or grow, close-on-exec. *fd is owned
+ * by the caller. Negative errno of memfd_create, ftruncate or fcntl. */
 NODISCARD int ring_file(size_t size, int *fd);
 
-/* Map one end of the ring that lies at `offset` (a multiple of the page size) of a ring_file(). The descriptor may
- * be closed afterwards. -EINVAL: capacity or offset is not as above; else a negative errno of mmap. */
+/* Map one end of the ring that lies at `offset` (a multiple of the page size) of a ring_file().
+ * The descriptor may be closed afterwards. -EINVAL: capacity or offset is not as above; else a
+ * negative errno of mmap. */
 NODISCARD int ring_map(struct ring *ring, int fd, size_t offset, size_t capacity);
 
 /* NULL pointers inside (never mapped, or unmapped) are accepted. */
@@ -86,7 +89,8 @@ static inline void ring_put(struct ring *ring, size_t size)
     ring->own += size;
 }
 
-/* Show the reader all that was put. True: it parked and must be rung; once for each time it parks. */
+/* Show the reader all that was put. True: it parked and must be rung; once for each time it parks.
+ */
 NODISCARD static inline bool ring_publish(struct ring *ring)
 {
     atomic_store(&ring->shared->written, ring->own);
@@ -130,8 +134,8 @@ NODISCARD static inline bool ring_release(struct ring *ring)
 
 /* ---- parking ---- */
 
-/* Raise this end's flag. True: nothing has come since `own` and `other` were looked at, sleep now. False: there is
- * something to do, the flag is down again. */
+/* Raise this end's flag. True: nothing has come since `own` and `other` were looked at, sleep
+ * now. False: there is something to do, the flag is down again. */
 bool ring_park_reader(struct ring *ring);
 bool ring_park_writer(struct ring *ring);
 

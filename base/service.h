@@ -1,4 +1,5 @@
-/* What the main() of every HTTP program has in common: three settings, and the way from argv to work. Main thread. */
+/* What the main() of every HTTP program has in common: three settings, and the way from argv to
+ * work. Main thread. */
 #ifndef BASE_SERVICE_H
 #define BASE_SERVICE_H
 
@@ -36,8 +37,8 @@ struct service_values {
         .help = "ask the running instance whether it is well, exit 0 or 1",                        \
     }
 
-/* Protect the process, read the settings into `values`, answer --health, start the log. True: go on. False: all is
- * said, exit with *code. */
+/* Protect the process, read the settings into `values`, answer --health, start the log. True: go
+ * on. False: all is said, exit with *code. */
 NODISCARD bool service_begin(const struct settings *settings,
                              int argc,
                              char **argv,

@@ -158,7 +158,8 @@ static void fill_options(const struct settings *settings, struct option *options
     options[n + 2] = (struct option){0};
 }
 
-/* The options of one letter, as getopt wants them: stop at the first operand, tell a missing value apart. */
+/* The options of one letter, as getopt wants them: stop at the first operand, tell a missing
+ * value apart. */
 static void fill_letters(const struct settings *settings, char *letters)
 {
     *letters++ = '+';

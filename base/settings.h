@@ -1,9 +1,10 @@
 /* Settings: one table row per setting, the same for every program.
  *
- * A value comes from its flag, else from its environment variable, else from its default. Secrets are
- * never values: their rows hold the *path* of a file (flag `x-key`, variable `X_KEY_FILE`), so that none
- * stands in an argument or in the environment. A bad value stops the program with one line that names
- * the setting, the value and what is allowed. Main thread only, at start. */
+ * A value comes from its flag, else from its environment variable, else from its default.
+ * Secrets are never values: their rows hold the *path* of a file (flag `x-key`, variable
+ * `X_KEY_FILE`), so that none stands in an argument or in the environment. A bad value stops the
+ * program with one line that names the setting, the value and what is allowed. Main thread only,
+ * at start. */
 #ifndef BASE_SETTINGS_H
 #define BASE_SETTINGS_H
 
@@ -28,10 +29,10 @@ struct setting {
     const char *variable; /* environment variable, NULL: none */
     enum setting_type type;
     size_t offset; /* of the field in the struct that is filled in */
-    const char
-        *fallback; /* default as text, parsed like a given value; NULL: the field stays as it is */
-    uint64_t min;  /* of a number, or of a text's length */
-    uint64_t max;  /* the same; 0: no upper bound on a text's length */
+    /* default as text, parsed like a given value; NULL: the field stays as it is */
+    const char *fallback;
+    uint64_t min;     /* of a number, or of a text's length */
+    uint64_t max;     /* the same; 0: no upper bound on a text's length */
     const char *unit; /* of a number, shown in the help: "ms", "bytes"; NULL: none */
     const char *help; /* one line */
     char letter;      /* one-letter form of the flag, as in "-n"; 0: none */
@@ -40,8 +41,8 @@ struct setting {
 struct settings {
     const char *program;
     const char *about; /* one line: what the program does */
-    const char
-        *operands;       /* shown after the options in the usage line; NULL: operands are refused */
+    /* shown after the options in the usage line; NULL: operands are refused */
+    const char *operands;
     const char *example; /* one command line */
     const struct setting *rows;
     size_t row_count;
@@ -55,7 +56,8 @@ enum settings_outcome {
 
 /* Fill `values` from flags and environment. Options end at the first operand or at "--";
  * *first_operand (may be NULL when operands are refused) becomes its index in argv.
- * Texts are borrowed from argv and the environment. --help and --version are added by themselves. */
+ * Texts are borrowed from argv and the environment. --help and --version are added by themselves.
+ */
 NODISCARD enum settings_outcome settings_read(
     const struct settings *settings, int argc, char **argv, void *values, int *first_operand);
 

@@ -1,5 +1,6 @@
-/* The wire codec. Invariants: a cursor never moves past its end, and once bad stays bad; a put function
- * reserves the room of its whole record first, so a record is written whole or not at all. */
+/* The wire codec. Invariants: a cursor never moves past its end, and once bad stays bad; a put
+ * function reserves the room of its whole record first, so a record is written whole or not at
+ * all. */
 #include "wire.h"
 
 #include <endian.h>
@@ -26,13 +27,17 @@ static const char *const type_names[WIRE_TYPE_END] = {
 };
 
 static const char *const outcome_names[WIRE_OUTCOME_END] = {
-    [WIRE_OK] = "ok",           [WIRE_FAILED] = "failed",       [WIRE_CRASHED] = "crashed",
-    [WIRE_LOST] = "lost",       [WIRE_TIMEOUT] = "timeout",     [WIRE_CANCELLED] = "cancelled",
+    [WIRE_OK] = "ok",
+    [WIRE_FAILED] = "failed",
+    [WIRE_CRASHED] = "crashed",
+    [WIRE_LOST] = "lost",
+    [WIRE_TIMEOUT] = "timeout",
+    [WIRE_CANCELLED] = "cancelled",
     [WIRE_REFUSED_TASK] = "refused",
 };
 
 static const char *const worker_state_names[WIRE_WORKER_STATE_END] = {
-    [WIRE_WORKER_READY] = "ready", [WIRE_WORKER_SILENT] = "silent",
+    [WIRE_WORKER_READY] = "ready",       [WIRE_WORKER_SILENT] = "silent",
     [WIRE_WORKER_DRAINING] = "draining", [WIRE_WORKER_LOST] = "lost",
     [WIRE_WORKER_LEFT] = "left",
 };
@@ -296,7 +301,9 @@ void wire_frame_stamp(struct blob *frame, uint64_t seq, uint64_t ack)
     store_u64(frame->data + AT_ACK, ack);
 }
 
-int wire_frame_read(const uint8_t *data, size_t size, struct wire_header *header,
+int wire_frame_read(const uint8_t *data,
+                    size_t size,
+                    struct wire_header *header,
                     struct wire_cursor *body)
 {
     if (size < WIRE_HEADER_BYTES || size > WIRE_FRAME_MAX || data[AT_VERSION] != WIRE_VERSION)
@@ -329,8 +336,7 @@ int wire_get_hello(struct wire_cursor *c, struct wire_hello *out)
     out->host = wire_get_text(c);
     out->name = wire_get_text(c);
     out->version = wire_get_text(c);
-    if (out->role == WIRE_CLIENT ? out->slots != 0
-                                 : out->slots == 0 || out->slots > WIRE_SLOTS_MAX)
+    if (out->role == WIRE_CLIENT ? out->slots != 0 : out->slots == 0 || out->slots > WIRE_SLOTS_MAX)
         c->bad = true;
     if (out->role != WIRE_CLIENT && out->role != WIRE_AGENT)
         c->bad = true;
@@ -339,7 +345,8 @@ int wire_get_hello(struct wire_cursor *c, struct wire_hello *out)
 
 int wire_put_hello(struct blob *b, const struct wire_hello *hello)
 {
-    if (blob_reserve(b, 17 + 3 * 2 + hello->host.size + hello->name.size + hello->version.size) != 0)
+    if (blob_reserve(b, 17 + 3 * 2 + hello->host.size + hello->name.size + hello->version.size) !=
+        0)
         return -ENOMEM;
     wire_put_u8(b, (uint8_t)hello->role);
     wire_put_u32(b, hello->pid);

@@ -1,10 +1,9 @@
 /* The wire codec: layouts of docs/PROTOCOL.md sections 2 and 4 as code.
  *
- * Reading: a cursor over borrowed bytes that checks its end. A failed read sets `bad` and returns zeros,
- * so a record is read straight through and checked once, by wire_read_ok(). Byte views point into the frame
- * and live as long as it does.
- * Writing: appends to a blob that grows; -ENOMEM is the only error.
- * No thread state: any thread, one writer per blob. */
+ * Reading: a cursor over borrowed bytes that checks its end. A failed read sets `bad` and
+ * returns zeros, so a record is read straight through and checked once, by wire_read_ok(). Byte
+ * views point into the frame and live as long as it does. Writing: appends to a blob that grows;
+ * -ENOMEM is the only error. No thread state: any thread, one writer per blob. */
 #ifndef BASE_WIRE_H
 #define BASE_WIRE_H
 
@@ -15,16 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION      1
 #define WIRE_HEADER_BYTES 32
 
 /* Limits (PROTOCOL.md section 7). */
-#define WIRE_PAYLOAD_MAX ((size_t)16 << 20)
-#define WIRE_FRAME_MAX ((size_t)17 << 20)
-#define WIRE_BATCH_BYTES ((size_t)64 << 10)
-#define WIRE_TEXT_MAX 4096
+#define WIRE_PAYLOAD_MAX   ((size_t)16 << 20)
+#define WIRE_FRAME_MAX     ((size_t)17 << 20)
+#define WIRE_BATCH_BYTES   ((size_t)64 << 10)
+#define WIRE_TEXT_MAX      4096
 #define WIRE_FUNCTIONS_MAX 1024
-#define WIRE_SLOTS_MAX 1024
+#define WIRE_SLOTS_MAX     1024
 
 /* As a size of arguments or results: each has its own length. */
 #define WIRE_VARIABLE UINT32_MAX
@@ -56,15 +55,15 @@ enum wire_role {
     WIRE_AGENT = 2,
 };
 
-/* How a task (or one attempt) ended. The bytes of OK are the result; those of every other outcome are a
- * failure record (struct wire_failure). */
+/* How a task (or one attempt) ended. The bytes of OK are the result; those of every other
+ * outcome are a failure record (struct wire_failure). */
 enum wire_outcome {
     WIRE_OK,
-    WIRE_FAILED,    /* the function said so; code is the function's */
-    WIRE_CRASHED,   /* its executor died; code is the exit code, or 128 + signal */
-    WIRE_LOST,      /* its hosts were lost too often */
-    WIRE_TIMEOUT,   /* killed at its limit; code is the limit in ms */
-    WIRE_CANCELLED, /* revoked */
+    WIRE_FAILED,       /* the function said so; code is the function's */
+    WIRE_CRASHED,      /* its executor died; code is the exit code, or 128 + signal */
+    WIRE_LOST,         /* its hosts were lost too often */
+    WIRE_TIMEOUT,      /* killed at its limit; code is the limit in ms */
+    WIRE_CANCELLED,    /* revoked */
     WIRE_REFUSED_TASK, /* no such program or function there, or a different one */
     WIRE_OUTCOME_END,
 };
@@ -128,7 +127,8 @@ struct wire_header {
     uint64_t ack;
 };
 
-/* Start a frame: a new blob with a header (count 0, seq 0) and room for `body_bytes` more. NULL: no memory. */
+/* Start a frame: a new blob with a header (count 0, seq 0) and room for `body_bytes` more. NULL:
+ * no memory. */
 NODISCARD struct blob *wire_frame_new(enum wire_type type, uint64_t link, size_t body_bytes);
 
 /* Header fields of a finished frame, changed in place. */
@@ -137,22 +137,23 @@ uint32_t wire_frame_count(const struct blob *frame);
 void wire_frame_set_flags(struct blob *frame, uint16_t flags);
 void wire_frame_stamp(struct blob *frame, uint64_t seq, uint64_t ack);
 
-/* Decode the header and set *body to what follows. -EPROTO: too short, unknown version or type, link 0. */
+/* Decode the header and set *body to what follows. -EPROTO: too short, unknown version or type,
+ * link 0. */
 NODISCARD int wire_frame_read(const uint8_t *data,
                               size_t size,
                               struct wire_header *header,
                               struct wire_cursor *body);
 
-/* ---- records ----
- * Each get function reads one record at the cursor and returns 0 or -EPROTO (cursor bad, or a value outside
- * its range); each put function appends one and returns 0 or -ENOMEM. Layouts: fields in the order of the
- * struct, text and bytes with their length in front. */
+/* ---- records ---- Each get function reads one record at the cursor and returns 0 or -EPROTO
+ * (cursor bad, or a value outside its range); each put function appends one and returns 0 or
+ * -ENOMEM. Layouts: fields in the order of the struct, text and bytes with their length in
+ * front. */
 
 struct wire_hello {
-    enum wire_role role;   /* u8 */
+    enum wire_role role; /* u8 */
     uint32_t pid;
-    uint64_t incarnation;  /* random per process life */
-    uint32_t slots;        /* agents: 1...WIRE_SLOTS_MAX; clients: 0 */
+    uint64_t incarnation;   /* random per process life */
+    uint32_t slots;         /* agents: 1...WIRE_SLOTS_MAX; clients: 0 */
     struct wire_bytes host; /* text */
     struct wire_bytes name; /* text: program or "agent" */
     struct wire_bytes version;
@@ -180,7 +181,8 @@ NODISCARD int wire_put_refused(struct blob *b, const struct wire_refused *refuse
 
 struct wire_ping {
     uint64_t last_seq; /* the last the sender has sent */
-    uint64_t clock;    /* the sender's own; in an echo: the other side's, unchanged; 0: no echo asked */
+    /* the sender's own; in an echo: the other side's, unchanged; 0: no echo asked */
+    uint64_t clock;
 };
 NODISCARD int wire_get_ping(struct wire_cursor *c, struct wire_ping *out);
 NODISCARD int wire_put_ping(struct blob *b, const struct wire_ping *ping);
@@ -188,19 +190,20 @@ NODISCARD int wire_put_ping(struct blob *b, const struct wire_ping *ping);
 #define WIRE_SHA256_BYTES 32
 
 struct wire_function {
-    uint32_t number;       /* client -> broker: 0...WIRE_FUNCTIONS_MAX-1, of the session; broker -> agent: of the broker */
-    uint32_t argument_bytes; /* or WIRE_VARIABLE */
-    uint32_t result_bytes;   /* or WIRE_VARIABLE */
+    /* client -> broker: 0...WIRE_FUNCTIONS_MAX-1, of the session; broker -> agent: of the broker */
+    uint32_t number;
+    uint32_t argument_bytes;           /* or WIRE_VARIABLE */
+    uint32_t result_bytes;             /* or WIRE_VARIABLE */
     uint8_t sha256[WIRE_SHA256_BYTES]; /* of the program file; zeros for a builtin */
-    struct wire_bytes program; /* base name; empty: builtin of scoop-worker */
+    struct wire_bytes program;         /* base name; empty: builtin of scoop-worker */
     struct wire_bytes name;
 };
 NODISCARD int wire_get_function(struct wire_cursor *c, struct wire_function *out);
 NODISCARD int wire_put_function(struct blob *b, const struct wire_function *function);
 
-/* SUBMIT is a sequence of runs: tasks of one function with consecutive numbers. `count` of the frame's header
- * is the number of tasks. After the run's head come `count` arguments: of `argument_bytes` each, or, when
- * that is WIRE_VARIABLE, each with a 32-bit length in front. */
+/* SUBMIT is a sequence of runs: tasks of one function with consecutive numbers. `count` of the
+ * frame's header is the number of tasks. After the run's head come `count` arguments: of
+ * `argument_bytes` each, or, when that is WIRE_VARIABLE, each with a 32-bit length in front. */
 #define WIRE_RUN_BYTES 24
 struct wire_run {
     uint32_t function;
@@ -211,7 +214,8 @@ struct wire_run {
 };
 NODISCARD int wire_get_run(struct wire_cursor *c, struct wire_run *out);
 NODISCARD int wire_put_run(struct blob *b, const struct wire_run *run);
-/* The count of the run whose head is at offset `run_at` of an unfinished frame, changed in place. */
+/* The count of the run whose head is at offset `run_at` of an unfinished frame, changed in place.
+ */
 void wire_run_add_count(struct blob *frame, size_t run_at, uint32_t more);
 /* The next argument of `run`; `bad` is set at the end or above WIRE_PAYLOAD_MAX. */
 struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run *run);
@@ -246,7 +250,7 @@ struct wire_attempt {
     uint16_t attempt;
     enum wire_outcome outcome; /* u8 */
     uint8_t reserved;
-    uint32_t run_us; /* time in the function */
+    uint32_t run_us;         /* time in the function */
     struct wire_bytes bytes; /* u32 length */
 };
 NODISCARD int wire_get_attempt(struct wire_cursor *c, struct wire_attempt *out);
@@ -279,7 +283,7 @@ struct wire_counters {
     uint64_t leased;   /* tasks held by agents */
     uint64_t accepted; /* ever, in this epoch; likewise below */
     uint64_t done;
-    uint64_t failed;   /* every outcome that is not ok */
+    uint64_t failed; /* every outcome that is not ok */
     uint64_t requeued;
     uint64_t stale;
     uint32_t sessions;

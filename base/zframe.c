@@ -36,8 +36,8 @@ int zframe_receive(void *socket, struct blob **out, bool *more)
         free(message);
         return -error;
     }
-    struct blob *blob = blob_wrap(zmq_msg_data(message), zmq_msg_size(message), release_message,
-                                  message);
+    struct blob *blob =
+        blob_wrap(zmq_msg_data(message), zmq_msg_size(message), release_message, message);
     if (blob == NULL) {
         release_message(message);
         return -ENOMEM;

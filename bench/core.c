@@ -1,5 +1,6 @@
-/* What the pure core costs: tasks per second through submit, lease, outcome and delivery, with no sockets, for growing
- * numbers of agents; and bytes of memory per queued task. Prints one markdown row each.
+/* What the pure core costs: tasks per second through submit, lease, outcome and delivery, with
+ * no sockets, for growing numbers of agents; and bytes of memory per queued task. Prints one
+ * markdown row each.
  *
  * usage: core [TASKS]    (default 1000000; 1000 to 100000000) */
 #include "broker/core.h"

@@ -1,5 +1,6 @@
-/* What passing tasks through shared memory costs: no-op tasks per second from an agent's pool to its executors and
- * back, without a network, and the time of a lone round trip. Prints one markdown row.
+/* What passing tasks through shared memory costs: no-op tasks per second from an agent's pool to
+ * its executors and back, without a network, and the time of a lone round trip. Prints one
+ * markdown row.
  *
  * usage: executors [SLOTS [SECONDS]]    (default 1 3) */
 #include "base/clock.h"
@@ -129,7 +130,7 @@ static void start(struct bench *b, void *context, uint32_t slots)
     const struct wire_function function = {
         .argument_bytes = sizeof(int),
         .result_bytes = sizeof(int),
-        .program = {(const uint8_t *)"",        0},
+        .program = {(const uint8_t *)"", 0},
         .name = {(const uint8_t *)"nothing", 7},
     };
 

@@ -77,10 +77,8 @@ static _Noreturn void run_broker(const struct site *site)
     void *context = zmq_ctx_new();
     void *front = new_socket(context, ZMQ_ROUTER, site);
     void *back = new_socket(context, ZMQ_ROUTER, site);
-    zmq_pollitem_t items[] = {
-        {.socket = front, .events = ZMQ_POLLIN},
-        {.socket = back,  .events = ZMQ_POLLIN}
-    };
+    zmq_pollitem_t items[] = {{.socket = front, .events = ZMQ_POLLIN},
+                              {.socket = back, .events = ZMQ_POLLIN}};
     zmq_msg_t client;
     zmq_msg_t worker;
     char hello = 0;

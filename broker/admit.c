@@ -1,5 +1,5 @@
-/* The ZAP handler: one thread, one REP socket, two lists of keys under a lock.
- * Invariants: every request is answered once, so the REP socket never sticks; what is not understood is refused. */
+/* The ZAP handler: one thread, one REP socket, two lists of keys under a lock. Invariants: every
+ * request is answered once, so the REP socket never sticks; what is not understood is refused. */
 #include "admit.h"
 
 #include "base/clock.h"
@@ -47,7 +47,8 @@ struct admit {
 
 /* ---- the lists ---- */
 
-/* Index of `key` in keys[0..count), or count. Keys of peers are public: no need for constant time. */
+/* Index of `key` in keys[0..count), or count. Keys of peers are public: no need for constant time.
+ */
 static size_t find_key(const struct curve_key *keys, size_t count, const struct curve_key *key)
 {
     size_t i = 0;
@@ -209,12 +210,12 @@ send_reply(void *socket, const struct request *request, bool admitted, const str
         const void *bytes;
         size_t size;
     } parts[] = {
-        {"1.0",                    3                               },
-        {id->bytes,                id->size                        },
-        {admitted ? "200" : "400", 3                               },
-        {admitted ? "OK" : "no",   2                               },
-        {key->text,                admitted ? strlen(key->text) : 0},
-        {"",                       0                               },
+        {"1.0", 3},
+        {id->bytes, id->size},
+        {admitted ? "200" : "400", 3},
+        {admitted ? "OK" : "no", 2},
+        {key->text, admitted ? strlen(key->text) : 0},
+        {"", 0},
     };
 
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
@@ -248,7 +249,7 @@ static void *run(void *argument)
     struct admit *admit = argument;
     zmq_pollitem_t items[] = {
         {.socket = admit->socket, .events = ZMQ_POLLIN},
-        {.fd = admit->stop_fd,    .events = ZMQ_POLLIN},
+        {.fd = admit->stop_fd, .events = ZMQ_POLLIN},
     };
     int rc = 0;
 
@@ -445,7 +446,8 @@ static int dial(void *socket, void *monitor, const char *endpoint)
     return 0;
 }
 
-/* Returns the first event of the handshake, 0: none came. A context of its own keeps it apart from our sockets. */
+/* Returns the first event of the handshake, 0: none came. A context of its own keeps it apart
+ * from our sockets. */
 static uint16_t
 knock(const char *endpoint, const struct curve_key *server, const struct curve_pair *pair)
 {
@@ -499,10 +501,11 @@ static int knock_all(struct admit *admit,
                      const struct curve_pair *stranger,
                      struct problem *problem)
 {
-    /* Without a key the other side hangs up as soon as it sees the mechanism, which we may see or not. */
+    /* Without a key the other side hangs up as soon as it sees the mechanism, which we may see
+     * or not. */
     const struct knock knocks[] = {
-        {"without a key",     NULL,     KNOCK_EVENTS & ~ZMQ_EVENT_HANDSHAKE_SUCCEEDED},
-        {"with a random key", stranger, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH              },
+        {"without a key", NULL, KNOCK_EVENTS & ~ZMQ_EVENT_HANDSHAKE_SUCCEEDED},
+        {"with a random key", stranger, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH},
     };
 
     for (size_t i = 0; i < COUNT_OF(knocks); i++) {

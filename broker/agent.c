@@ -1,5 +1,6 @@
-/* Agents as the core sees them: what they hold and where they stand for the scheduler. Invariants: a LEASED or
- * REVOKED task stands in its agent's list of leases; an agent stands on exactly one shelf until it ends. */
+/* Agents as the core sees them: what they hold and where they stand for the scheduler.
+ * Invariants: a LEASED or REVOKED task stands in its agent's list of leases; an agent stands on
+ * exactly one shelf until it ends. */
 #include "state.h"
 
 #include <stdio.h>
@@ -68,7 +69,8 @@ static int mark_told(struct agent *agent, uint16_t number)
     return 0;
 }
 
-/* FUNCTION goes out before the TASKS frame that is being filled: frames are numbered when they are sent. */
+/* FUNCTION goes out before the TASKS frame that is being filled: frames are numbered when they
+ * are sent. */
 static int tell_function(struct core *core, struct agent *agent, uint16_t number)
 {
     if (was_told(agent, number))

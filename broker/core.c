@@ -10,7 +10,8 @@
 /* How often the timers of all peers are looked at. */
 #define CHECK_MS 100
 
-/* A turn that comes later than this after the last one: this process was stopped, and so heard nothing. */
+/* A turn that comes later than this after the last one: this process was stopped, and so heard
+ * nothing. */
 #define PAUSE_MS 1000
 /* ---- frames of known peers ---- */
 
@@ -124,7 +125,8 @@ static void dispatch(struct core *core,
     peer_refuse(core, peer, WIRE_REASON_LIMIT, what);
 }
 
-/* The peer's connection may be a new one: everything it has not acknowledged may have been lost with the old. */
+/* The peer's connection may be a new one: everything it has not acknowledged may have been lost
+ * with the old. */
 static void heard_from(struct core *core, struct peer *peer, const struct core_event *event)
 {
     const bool moved = peer->route.size != event->route.size ||
@@ -178,7 +180,8 @@ static void take_stranger(struct core *core,
         core_send(core, event->role, &event->route, gone);
 }
 
-/* Another version: all that is read is the link, which stands at the same place in every version. */
+/* Another version: all that is read is the link, which stands at the same place in every version.
+ */
 static void take_unreadable(struct core *core, const struct core_event *event)
 {
     struct wire_cursor at = {
@@ -258,7 +261,7 @@ static void forget_revoked(struct core *core)
     struct revoked_key *entry = NULL;
     struct revoked_key *next = NULL;
 
-    HASH_ITER(hh, core->revoked, entry, next) {
+    HASH_ITER (hh, core->revoked, entry, next) {
         HASH_DEL(core->revoked, entry);
         free(entry);
     }

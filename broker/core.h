@@ -1,8 +1,9 @@
 /* The broker's core: sessions, agents, tasks and their scheduling as one pure state machine.
  *
- * core_step(core, event, effects): no sockets, no clock (`now_ms` is in the event), no randomness, no I/O. The loop
- * (loop.c) turns messages into events and effects into sends; the simulator of the tests does the same without a
- * network. Same events, same effects. One thread. Source: docs/PROTOCOL.md. */
+ * core_step(core, event, effects): no sockets, no clock (`now_ms` is in the event), no
+ * randomness, no I/O. The loop (loop.c) turns messages into events and effects into sends; the
+ * simulator of the tests does the same without a network. Same events, same effects. One thread.
+ * Source: docs/PROTOCOL.md. */
 #ifndef BROKER_CORE_H
 #define BROKER_CORE_H
 
@@ -25,7 +26,7 @@ struct core;
 #define CORE_PING_MS           1000
 #define CORE_UNREACHABLE_MS    300
 #define CORE_SESSION_SILENT_MS 30000
-#define CORE_REVOKED_MAX 4096
+#define CORE_REVOKED_MAX       4096
 #define CORE_FORMER_MS         60000
 
 /* Where a peer is reached: the routing id that ZeroMQ gave its connection. */
@@ -71,8 +72,8 @@ struct core_effect {
     char text[192];    /* fields of the log line */
 };
 
-/* A growing list, emptied by core_effects_clear() after the loop has carried them out. When memory runs out a
- * send is dropped and counted in `dropped`: the link repairs it. */
+/* A growing list, emptied by core_effects_clear() after the loop has carried them out. When
+ * memory runs out a send is dropped and counted in `dropped`: the link repairs it. */
 struct core_effects {
     struct core_effect *items;
     size_t count;
@@ -83,8 +84,8 @@ struct core_effects {
 void core_effects_clear(struct core_effects *effects);
 void core_effects_fini(struct core_effects *effects);
 
-/* A core without peers. `epoch` must be greater than that of every earlier broker (wall clock in ms will do).
- * `version` is borrowed for ever. NULL: out of memory. */
+/* A core without peers. `epoch` must be greater than that of every earlier broker (wall clock in
+ * ms will do). `version` is borrowed for ever. NULL: out of memory. */
 NODISCARD struct core *core_new(uint64_t epoch, const char *version, int64_t now_ms);
 void core_free(struct core *core);
 

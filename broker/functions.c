@@ -1,10 +1,11 @@
-/* The broker's table of functions. Two sessions that define the same function of the same program file share one
- * entry, and so share what is known of its run time. */
+/* The broker's table of functions. Two sessions that define the same function of the same
+ * program file share one entry, and so share what is known of its run time. */
 #include "state.h"
 
 #include <string.h>
 
-/* The run time's mean moves by 1/8 of each new value: it follows a change within some twenty tasks. */
+/* The run time's mean moves by 1/8 of each new value: it follows a change within some twenty tasks.
+ */
 #define MEAN_SHIFT 3
 
 /* Layout of a key: sizes and lengths (fixed part), then SHA-256, program, name. */

@@ -1,10 +1,12 @@
-/* The launcher's thread: a table of hosts, one state each, and one poll over the pipes of all ssh sessions.
+/* The launcher's thread: a table of hosts, one state each, and one poll over the pipes of all
+ * ssh sessions.
  *
  *   WAITING --(due, and a session is free)--> STARTING --(answer)--> READY
  *      ^                                          |                    |
  *      +------------(failed, too slow)------------+----(ssh ended)-----+
  *
- * Invariants: a key is admitted exactly while its host is READY; a session is open exactly in STARTING and READY. */
+ * Invariants: a key is admitted exactly while its host is READY; a session is open exactly in
+ * STARTING and READY. */
 #include "launcher.h"
 
 #include "base/address.h"
@@ -28,7 +30,7 @@
 
 #define LOOKUP_MS    2000
 #define STARTING_MAX 64    /* sessions that are being opened at the same time */
-#define ANSWER_MS    20000 /* an agent that takes over from an older one waits for that one to drain */
+#define ANSWER_MS    20000 /* an agent may wait for an older one to drain */
 #define FORGET_MS    10000 /* a name server that hiccups must not end sessions */
 #define RETRY_MIN_MS 250
 #define RETRY_MAX_MS 4000
@@ -79,7 +81,8 @@ struct launcher {
 
 /* ---- a host's states ---- */
 
-/* Pause before the next try: doubled with each failure in a row, then +- 20 % so that many do not march in step. */
+/* Pause before the next try: doubled with each failure in a row, then +- 20 % so that many do
+ * not march in step. */
 static int64_t retry_pause_ms(unsigned failures)
 {
     const unsigned doublings = failures < 8 ? failures : 8;

@@ -1,10 +1,11 @@
 /* Starts an agent on every host behind the workers' names, over ssh, and keeps looking.
  *
- * Each name ("tasks.worker") is looked up every 2 s. An address without a session gets one: the broker's endpoint
- * and public key go out, the agent's fresh public key comes back and is admitted for as long as the session lasts.
- * A session that ends, or an address that left its name for 10 s, has its key revoked, and the loop is told.
- * Addresses that fail are tried again with growing pauses; each change of state is one log line.
- * A thread of its own does all this. Source: DESIGN.md section 7, REQUIREMENTS S0-16...S0-19. */
+ * Each name ("tasks.worker") is looked up every 2 s. An address without a session gets one: the
+ * broker's endpoint and public key go out, the agent's fresh public key comes back and is
+ * admitted for as long as the session lasts. A session that ends, or an address that left its
+ * name for 10 s, has its key revoked, and the loop is told. Addresses that fail are tried again
+ * with growing pauses; each change of state is one log line. A thread of its own does all this.
+ * Source: DESIGN.md section 7, REQUIREMENTS S0-16...S0-19. */
 #ifndef BROKER_LAUNCHER_H
 #define BROKER_LAUNCHER_H
 
@@ -29,9 +30,9 @@ struct launcher_config {
     void *context; /* ZeroMQ, for LOOP_REVOKE_ENDPOINT */
     struct admit *admit;
     struct metrics *metrics; /* gets counts of hosts and logins */
-    const char
-        *names;    /* "tasks.worker,tasks.root_worker": names or addresses, separated by commas */
-    uint16_t port; /* of sshd on the workers */
+    /* "tasks.worker,tasks.root_worker": names or addresses, separated by commas */
+    const char *names;
+    uint16_t port;                      /* of sshd on the workers */
     const char *user;                   /* there */
     const char *key_file;               /* private ssh key of the broker */
     const char *host_key_file;          /* public ssh host key(s) of the workers */
@@ -41,8 +42,8 @@ struct launcher_config {
     uint32_t gone_ms;                   /* agents end when their link has been gone for so long */
 };
 
-/* Check names and keys, copy the keys, start the thread. 0, or a negative errno with *problem. *out is owned by the
- * caller. Main thread. */
+/* Check names and keys, copy the keys, start the thread. 0, or a negative errno with *problem.
+ * *out is owned by the caller. Main thread. */
 NODISCARD int launcher_start(const struct launcher_config *config,
                              struct launcher **out,
                              struct problem *problem);

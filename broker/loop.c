@@ -1,5 +1,6 @@
-/* Sockets around the core. Invariants: every message becomes at most one event; effects are carried out in order
- * and then forgotten; a send that fails is not tried again here, because links repair what is lost. */
+/* Sockets around the core. Invariants: every message becomes at most one event; effects are
+ * carried out in order and then forgotten; a send that fails is not tried again here, because
+ * links repair what is lost. */
 #include "loop.h"
 
 #include "base/clock.h"
@@ -18,8 +19,8 @@
 /* The loop goes round at least this often, for the core's timers. */
 #define TURN_MS 100
 
-/* A descriptor that got a new connection this recently is not believed closed: the monitor's event may be about
- * the connection that had the number before. */
+/* A descriptor that got a new connection this recently is not believed closed: the monitor's
+ * event may be about the connection that had the number before. */
 #define REUSE_MS 50
 
 /* Index of each role's port; wire_role counts from 1. */
@@ -198,7 +199,8 @@ static void connection_closed(struct loop *loop, struct port *port, int fd)
     step(loop, &event);
 }
 
-/* Layout of a monitor's message: zmq_socket_monitor(3): 16-bit event, 32-bit value, then the address part. */
+/* Layout of a monitor's message: zmq_socket_monitor(3): 16-bit event, 32-bit value, then the
+ * address part. */
 static void read_monitor(struct loop *loop, struct port *port)
 {
     for (int i = 0; i < MESSAGES_PER_TURN; i++) {
@@ -247,12 +249,12 @@ static void take_turn(struct loop *loop)
 int loop_run(struct loop *loop, int stop_fd)
 {
     zmq_pollitem_t items[] = {
-        {.socket = loop->ports[CLIENTS].socket,  .events = ZMQ_POLLIN},
-        {.socket = loop->ports[AGENTS].socket,   .events = ZMQ_POLLIN},
+        {.socket = loop->ports[CLIENTS].socket, .events = ZMQ_POLLIN},
+        {.socket = loop->ports[AGENTS].socket, .events = ZMQ_POLLIN},
         {.socket = loop->ports[CLIENTS].monitor, .events = ZMQ_POLLIN},
-        {.socket = loop->ports[AGENTS].monitor,  .events = ZMQ_POLLIN},
-        {.socket = loop->revoked,                .events = ZMQ_POLLIN},
-        {.fd = stop_fd,                          .events = ZMQ_POLLIN},
+        {.socket = loop->ports[AGENTS].monitor, .events = ZMQ_POLLIN},
+        {.socket = loop->revoked, .events = ZMQ_POLLIN},
+        {.fd = stop_fd, .events = ZMQ_POLLIN},
     };
 
     for (;;) {
@@ -266,7 +268,8 @@ int loop_run(struct loop *loop, int stop_fd)
 
 /* ---- life ---- */
 
-/* A monitor's event waits until it is taken, and the I/O thread with it: so the reader has no limit. */
+/* A monitor's event waits until it is taken, and the I/O thread with it: so the reader has no
+ * limit. */
 static int open_monitor(void *context, struct port *port, const char *name)
 {
     const int no_limit = 0;
@@ -281,7 +284,8 @@ static int open_monitor(void *context, struct port *port, const char *name)
     return 0;
 }
 
-/* ROUTER_MANDATORY: a vanished route is an error that we see, not a silent drop. LINGER lets the last frames out. */
+/* ROUTER_MANDATORY: a vanished route is an error that we see, not a silent drop. LINGER lets the
+ * last frames out. */
 static int set_router_options(void *socket)
 {
     const int mandatory = 1;
@@ -352,7 +356,8 @@ fail:
     return result;
 }
 
-/* The monitor stops before its reader goes: an event without a reader would hold the I/O thread for ever. */
+/* The monitor stops before its reader goes: an event without a reader would hold the I/O thread
+ * for ever. */
 static void close_port(struct port *port)
 {
     if (port->socket != NULL) {

@@ -1,4 +1,5 @@
-/* The broker's metrics: the core's counters under their public names. Source of the names: Prometheus' conventions. */
+/* The broker's metrics: the core's counters under their public names. Source of the names:
+ * Prometheus' conventions. */
 #ifndef BROKER_METER_H
 #define BROKER_METER_H
 
@@ -7,7 +8,8 @@
 
 struct meter;
 
-/* Register all in `metrics`, which outlives the meter. Owned by the caller (meter_free). NULL: out of memory. */
+/* Register all in `metrics`, which outlives the meter. Owned by the caller (meter_free). NULL:
+ * out of memory. */
 NODISCARD struct meter *meter_new(struct metrics *metrics);
 void meter_free(struct meter *meter);
 

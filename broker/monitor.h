@@ -1,4 +1,5 @@
-/* How the broker is watched: /health and /metrics over HTTP, and --health as a container's health check. Main thread. */
+/* How the broker is watched: /health and /metrics over HTTP, and --health as a container's
+ * health check. Main thread. */
 #ifndef BROKER_MONITOR_H
 #define BROKER_MONITOR_H
 
@@ -18,8 +19,9 @@ struct meter *monitor_meter(const struct monitor *monitor);
 /* For the parts that count by themselves; borrowed likewise. */
 struct metrics *monitor_metrics(const struct monitor *monitor);
 
-/* Serve where the options say: LISTEN, else loopback only, else (ipc endpoints: many brokers may share a host)
- * nowhere. `loop` and `trust` are borrowed until monitor_end(). 0 or a negative errno, which has been logged. */
+/* Serve where the options say: LISTEN, else loopback only, else (ipc endpoints: many brokers may
+ * share a host) nowhere. `loop` and `trust` are borrowed until monitor_end(). 0 or a negative
+ * errno, which has been logged. */
 NODISCARD int monitor_begin(struct monitor *monitor,
                             const struct options *options,
                             const struct loop *loop,

@@ -130,7 +130,8 @@ static const struct setting rows[] = {
 const struct settings options_settings = {
     .program = "scoop-broker",
     .about = "Takes tasks from clients and leases them to the agents of workers.",
-    .example = "scoop-broker --client-listen ipc:///run/me/client --worker-listen ipc:///run/me/worker",
+    .example =
+        "scoop-broker --client-listen ipc:///run/me/client --worker-listen ipc:///run/me/worker",
     .rows = rows,
     .row_count = COUNT_OF(rows),
 };

@@ -1,6 +1,7 @@
-/* Peers from HELLO to their end, and the effects that reach them. Invariants: a peer that ended is out of the table at
- * once, but closed and freed only at the end of the step, so that no caller loses what it iterates; every effect
- * of a step is appended in the order in which it must be carried out. */
+/* Peers from HELLO to their end, and the effects that reach them. Invariants: a peer that ended
+ * is out of the table at once, but closed and freed only at the end of the step, so that no
+ * caller loses what it iterates; every effect of a step is appended in the order in which it
+ * must be carried out. */
 #include "state.h"
 
 #include <stdarg.h>
@@ -193,7 +194,8 @@ void peer_welcome(struct core *core, struct peer *peer)
     peer_send_loose(core, peer, frame);
 }
 
-/* An agent that says HELLO again under a new link has given up the old one and killed what it ran. */
+/* An agent that says HELLO again under a new link has given up the old one and killed what it ran.
+ */
 static void end_older_links(struct core *core, const struct wire_hello *hello)
 {
     struct peer *peer = NULL;

@@ -1,6 +1,7 @@
-/* Which task goes to which agent. A session's oldest ready task goes to an agent with a free slot; when no slot is
- * free anywhere, tasks of short functions are leased ahead, so that agents do not wait for the network.
- * Sessions take turns, one task each. Cost per task is constant: agents stand on shelves, and few are looked at. */
+/* Which task goes to which agent. A session's oldest ready task goes to an agent with a free
+ * slot; when no slot is free anywhere, tasks of short functions are leased ahead, so that agents
+ * do not wait for the network. Sessions take turns, one task each. Cost per task is constant:
+ * agents stand on shelves, and few are looked at. */
 #include "state.h"
 
 #include <utlist.h>
@@ -9,7 +10,8 @@
 #define AHEAD_US    4000
 #define AHEAD_TASKS 4096
 
-/* Up to this run time one task is leased ahead per slot, so that the slot never waits for the network. */
+/* Up to this run time one task is leased ahead per slot, so that the slot never waits for the
+ * network. */
 #define AHEAD_ONE_US 50000
 
 /* Busy agents looked at for one task, and sessions without success before giving up. */

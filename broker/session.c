@@ -1,5 +1,6 @@
-/* Client sessions: what they defined, what they submitted, what they get back. Invariants: a session is in the
- * ring of turns exactly while its queue is not empty; `unfinished` counts its READY and LEASED tasks. */
+/* Client sessions: what they defined, what they submitted, what they get back. Invariants: a
+ * session is in the ring of turns exactly while its queue is not empty; `unfinished` counts its
+ * READY and LEASED tasks. */
 #include "state.h"
 
 #include <string.h>

@@ -95,7 +95,8 @@ static int copy_identity(const char *folder, const char *file, struct problem *p
     rc = sshkey_check_private(file, key.text, problem);
     if (rc != 0)
         return rc;
-    /* ssh wants a newline behind the last line; secret_load() left room for it where it cut one off. */
+    /* ssh wants a newline behind the last line; secret_load() left room for it where it cut one
+     * off. */
     char *text CLEANUP(free_p) = NULL;
     if (asprintf(&text, "%s\n", key.text) < 0) {
         text = NULL;
@@ -153,17 +154,13 @@ static void pipes_close(struct pipes *pipes)
         close_end(ends[i]);
 }
 
-/* Make the pipes and put `input` into the first, which is large enough to hold it and more: nobody needs to wait
- * until it is taken. */
+/* Make the pipes and put `input` into the first, which is large enough to hold it and more:
+ * nobody needs to wait until it is taken. */
 static int pipes_open(struct pipes *pipes, const char *input)
 {
     const size_t length = strlen(input);
 
-    *pipes = (struct pipes){
-        {-1, -1},
-        {-1, -1},
-        {-1, -1}
-    };
+    *pipes = (struct pipes){{-1, -1}, {-1, -1}, {-1, -1}};
     if (pipe2(pipes->input, O_CLOEXEC) != 0 || pipe2(pipes->output, O_CLOEXEC) != 0 ||
         pipe2(pipes->errors, O_CLOEXEC) != 0 || fcntl(pipes->output[0], F_SETFL, O_NONBLOCK) != 0 ||
         fcntl(pipes->errors[0], F_SETFL, O_NONBLOCK) != 0)
@@ -221,7 +218,8 @@ command_make(const struct ssh_setup *setup, const struct address *address, struc
     return 0;
 }
 
-/* Signals as a fresh process has them, and a group of its own, so that Ctrl-C at a terminal is the broker's alone. */
+/* Signals as a fresh process has them, and a group of its own, so that Ctrl-C at a terminal is
+ * the broker's alone. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t none;

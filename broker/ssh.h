@@ -1,8 +1,10 @@
-/* One ssh session to a worker: the OpenSSH client as a child process that gets a text on its standard input, of which
- * one line of output is read, that then gets one more line, and stays open until either side ends it.
+/* One ssh session to a worker: the OpenSSH client as a child process that gets a text on its
+ * standard input, of which one line of output is read, that then gets one more line, and stays
+ * open until either side ends it.
  *
- * Hosts are believed only when they show the host key that was given; their addresses do not count. Nothing of the
- * user's own ssh configuration, agent or known hosts is used. One thread. Nothing blocks but ssh_close(), shortly. */
+ * Hosts are believed only when they show the host key that was given; their addresses do not
+ * count. Nothing of the user's own ssh configuration, agent or known hosts is used. One thread.
+ * Nothing blocks but ssh_close(), shortly. */
 #ifndef BROKER_SSH_H
 #define BROKER_SSH_H
 
@@ -17,8 +19,8 @@
 
 #define SSH_PROGRAM "/usr/bin/ssh"
 
-/* What all sessions share: key copies in a private folder, because ssh refuses a key with the mode that a secret
- * may have. */
+/* What all sessions share: key copies in a private folder, because ssh refuses a key with the
+ * mode that a secret may have. */
 struct ssh_setup {
     const char *user; /* on the workers; borrowed for ever */
     char identity[RUNDIR_PATH_MAX];
@@ -52,14 +54,15 @@ struct ssh_session {
         [256]; /* what ssh said: its first telling line until the answer, the last one after it */
 };
 
-/* Start a session to `address` that gets `input` (at most BOOTSTRAP_CONFIG_MAX bytes). 0, or a negative errno. */
+/* Start a session to `address` that gets `input` (at most BOOTSTRAP_CONFIG_MAX bytes). 0, or a
+ * negative errno. */
 NODISCARD int ssh_open(const struct ssh_setup *setup,
                        const struct address *address,
                        const char *input,
                        struct ssh_session *out);
 
-/* Give it a last line of input. Nothing happens when the session has ended meanwhile. The calling thread blocks
- * SIGPIPE. */
+/* Give it a last line of input. Nothing happens when the session has ended meanwhile. The
+ * calling thread blocks SIGPIPE. */
 void ssh_say(struct ssh_session *session, const char *line);
 
 /* Read what is there. Returns false when both streams are at their end: ssh_close() it. */

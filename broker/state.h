@@ -1,5 +1,5 @@
-/* What the core's files share: the structs behind core.h. Nothing outside broker/ core files and their tests
- * includes this. Pure; one thread. */
+/* What the core's files share: the structs behind core.h. Nothing outside broker/ core files and
+ * their tests includes this. Pure; one thread. */
 #ifndef BROKER_STATE_H
 #define BROKER_STATE_H
 
@@ -78,7 +78,8 @@ struct agent {
     struct agent *next;
 };
 
-/* A key that is admitted no more. ZeroMQ cannot cut the connection that it came in on, so the core remembers it. */
+/* A key that is admitted no more. ZeroMQ cannot cut the connection that it came in on, so the
+ * core remembers it. */
 struct revoked_key {
     struct core_key key;
     UT_hash_handle hh; /* by key.text; oldest first */
@@ -143,11 +144,13 @@ void peer_welcome(struct core *core, struct peer *peer);
 void peers_bury(struct core *core);
 /* Send a sequenced frame; takes the reference. Out of memory: the peer is ended. */
 void peer_send(struct core *core, struct peer *peer, struct blob *frame);
-/* Send an unsequenced frame; takes the reference, NULL is accepted (out of memory: nothing is sent). */
+/* Send an unsequenced frame; takes the reference, NULL is accepted (out of memory: nothing is
+ * sent). */
 void peer_send_loose(struct core *core, struct peer *peer, struct blob *frame);
 /* Flush this peer at the end of the turn. */
 void peer_touch(struct core *core, struct peer *peer);
-/* End a link: refused with a reason and text for people. The peer stays valid until the end of the step. */
+/* End a link: refused with a reason and text for people. The peer stays valid until the end of
+ * the step. */
 void peer_refuse(struct core *core, struct peer *peer, enum wire_reason reason, const char *text);
 /* End a link without a word: the peer left or is lost. */
 void peer_end(struct core *core, struct peer *peer);
@@ -157,7 +160,8 @@ void core_note(struct core *core, enum log_level level, const char *event, const
 
 /* ---- functions.c ---- */
 
-/* The broker's function for a record of a session, made if new. NULL: out of memory or CORE_FUNCTIONS_MAX. */
+/* The broker's function for a record of a session, made if new. NULL: out of memory or
+ * CORE_FUNCTIONS_MAX. */
 NODISCARD struct function *functions_define(struct core *core, const struct wire_function *wire);
 /* Take a measured run time into the mean. */
 void function_measure(struct function *function, uint32_t run_us);
@@ -189,8 +193,8 @@ void session_close(struct core *core, struct session *s);
 
 NODISCARD struct agent *agent_new(uint32_t slots);
 void agent_free(struct agent *agent);
-/* Put the agent on the shelf where it belongs now: at its end, so that agents take turns; with `room` (it has
- * just given tasks back) a busy one goes to the front, where it is found first. */
+/* Put the agent on the shelf where it belongs now: at its end, so that agents take turns; with
+ * `room` (it has just given tasks back) a busy one goes to the front, where it is found first. */
 void agent_shelve(struct core *core, struct agent *agent, bool room);
 /* Lease: the task is in no list; it goes into the TASKS frame. */
 void agent_lease(struct core *core, struct agent *agent, struct task *task);

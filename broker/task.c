@@ -1,5 +1,5 @@
-/* The task table. Invariants: a task in state FREE is on the free list and holds no frame; an id names one task
- * for ever, because the generation of a place only grows. */
+/* The task table. Invariants: a task in state FREE is on the free list and holds no frame; an id
+ * names one task for ever, because the generation of a place only grows. */
 #include "task.h"
 
 #include <assert.h>
@@ -17,26 +17,26 @@ struct transition {
 static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
     [TASK_READY] =
         {
-                      [TASK_LEASE] = {TASK_LEASED, TASK_SEND},
-                      [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
-                      },
+            [TASK_LEASE] = {TASK_LEASED, TASK_SEND},
+            [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
+        },
     [TASK_LEASED] =
         {
-                      [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
-                      [TASK_CRASH] = {TASK_READY, TASK_QUEUE_BACK},
-                      [TASK_CRASH_LAST] = {TASK_FREE, TASK_DELIVER},
-                      [TASK_LOSS] = {TASK_READY, TASK_QUEUE_FRONT},
-                      [TASK_LOSS_LAST] = {TASK_FREE, TASK_DELIVER},
-                      [TASK_CANCEL] = {TASK_REVOKED, TASK_SEND_REVOKE},
-                      },
+            [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
+            [TASK_CRASH] = {TASK_READY, TASK_QUEUE_BACK},
+            [TASK_CRASH_LAST] = {TASK_FREE, TASK_DELIVER},
+            [TASK_LOSS] = {TASK_READY, TASK_QUEUE_FRONT},
+            [TASK_LOSS_LAST] = {TASK_FREE, TASK_DELIVER},
+            [TASK_CANCEL] = {TASK_REVOKED, TASK_SEND_REVOKE},
+        },
     [TASK_REVOKED] =
         {
-                      [TASK_OUTCOME] = {TASK_FREE, TASK_DROP},
-                      [TASK_CRASH] = {TASK_FREE, TASK_DROP},
-                      [TASK_CRASH_LAST] = {TASK_FREE, TASK_DROP},
-                      [TASK_LOSS] = {TASK_FREE, TASK_DROP},
-                      [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
-                      },
+            [TASK_OUTCOME] = {TASK_FREE, TASK_DROP},
+            [TASK_CRASH] = {TASK_FREE, TASK_DROP},
+            [TASK_CRASH_LAST] = {TASK_FREE, TASK_DROP},
+            [TASK_LOSS] = {TASK_FREE, TASK_DROP},
+            [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
+        },
 };
 
 enum task_action task_step(struct task *task, enum task_event event)

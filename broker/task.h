@@ -1,5 +1,5 @@
-/* Tasks as the broker holds them: the slab they live in, the lists they stand in, and the one table that says
- * which state follows which event. Source: docs/PROTOCOL.md section 5.
+/* Tasks as the broker holds them: the slab they live in, the lists they stand in, and the one
+ * table that says which state follows which event. Source: docs/PROTOCOL.md section 5.
  *
  * Pure: no sockets, no clock. One thread. */
 #ifndef BROKER_TASK_H

@@ -1,5 +1,6 @@
-/* Whom the broker trusts, put together from its settings: key files, admission, self-test, launcher.
- * Endpoints that are ipc:// need none of it: who may open the socket's folder is trusted. Main thread. */
+/* Whom the broker trusts, put together from its settings: key files, admission, self-test,
+ * launcher. Endpoints that are ipc:// need none of it: who may open the socket's folder is
+ * trusted. Main thread. */
 #ifndef BROKER_TRUST_H
 #define BROKER_TRUST_H
 
@@ -15,8 +16,9 @@
 
 struct trust;
 
-/* Load the keys and start to admit. Before the sockets are bound. 0, or a negative errno with *problem.
- * `options`, `context` and `metrics` are borrowed while the trust lives; *out is owned by the caller. */
+/* Load the keys and start to admit. Before the sockets are bound. 0, or a negative errno with
+ * *problem. `options`, `context` and `metrics` are borrowed while the trust lives; *out is owned
+ * by the caller. */
 NODISCARD int trust_start(const struct options *options,
                           void *context,
                           struct metrics *metrics,
@@ -26,8 +28,8 @@ NODISCARD int trust_start(const struct options *options,
 /* For loop_config.secure; `trust` is a struct trust. */
 NODISCARD int trust_secure(void *trust, void *socket, enum wire_role role);
 
-/* Once both sockets are bound: make sure that strangers do not get in, and start to look for workers.
- * 0, or a negative errno with *problem: the broker must not go on. */
+/* Once both sockets are bound: make sure that strangers do not get in, and start to look for
+ * workers. 0, or a negative errno with *problem: the broker must not go on. */
 NODISCARD int trust_begin(struct trust *trust, struct problem *problem);
 
 /* Is admission at work, where it is needed? For the health check, any thread. */

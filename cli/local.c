@@ -250,7 +250,7 @@ static int watch(struct supervisor *s)
 {
     struct pollfd fds[] = {
         {.fd = s->lifeline, .events = POLLIN},
-        {.fd = s->signals,  .events = POLLIN},
+        {.fd = s->signals, .events = POLLIN},
     };
     struct signalfd_siginfo info;
 

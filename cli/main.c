@@ -8,10 +8,10 @@
 #include <string.h>
 
 static const struct verb verbs[] = {
-    {"run",     "run a program on this machine's cores, or on a cluster", verb_run    },
-    {"map",     "run a command once for each argument",                   verb_map    },
-    {"info",    "one line about the cluster",                             verb_info   },
-    {"workers", "list the hosts of the cluster",                          verb_workers},
+    {"run", "run a program on this machine's cores, or on a cluster", verb_run},
+    {"map", "run a command once for each argument", verb_map},
+    {"info", "one line about the cluster", verb_info},
+    {"workers", "list the hosts of the cluster", verb_workers},
 };
 
 static void print_help(FILE *out)

@@ -14,11 +14,11 @@ struct info_options {
 static const struct setting rows[] = {
     BROKER_ROWS(struct info_options, broker),
     {
-                                   .flag = "json",
-                                   .type = SETTING_FLAG,
-                                   .offset = offsetof(struct info_options, json),
-                                   .help = "print a JSON object",
-                                   },
+        .flag = "json",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct info_options, json),
+        .help = "print a JSON object",
+    },
 };
 
 static const struct settings settings = {
@@ -36,15 +36,9 @@ static void print_json(const struct scoop_cluster *c, const char *broker)
         const char *name;
         uint64_t value;
     } numbers[] = {
-        {"workers",   c->alive    },
-        {"threads",   c->slots    },
-        {"uptime_ms", c->uptime_ms},
-        {"ready",     c->ready    },
-        {"leased",    c->leased   },
-        {"done",      c->done     },
-        {"failed",    c->failed   },
-        {"requeued",  c->requeued },
-        {"sessions",  c->sessions },
+        {"workers", c->alive}, {"threads", c->slots},     {"uptime_ms", c->uptime_ms},
+        {"ready", c->ready},   {"leased", c->leased},     {"done", c->done},
+        {"failed", c->failed}, {"requeued", c->requeued}, {"sessions", c->sessions},
     };
     json_t *root = json_pack("{s:s, s:s}", "broker", broker, "version", c->version);
 

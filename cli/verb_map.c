@@ -16,14 +16,14 @@ struct map_options {
 
 static const struct setting rows[] = {
     {
-     .flag = "slots",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct map_options, slots),
-     .min = 1,
-     .max = 1024,
-     .help = "use this machine only, and run so many commands at a time",
-     .letter = 'n',
-     },
+        .flag = "slots",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct map_options, slots),
+        .min = 1,
+        .max = 1024,
+        .help = "use this machine only, and run so many commands at a time",
+        .letter = 'n',
+    },
     BROKER_ROWS(struct map_options, broker),
 };
 

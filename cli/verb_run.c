@@ -20,14 +20,14 @@ struct run_options {
 
 static const struct setting rows[] = {
     {
-     .flag = "slots",
-     .type = SETTING_NUMBER,
-     .offset = offsetof(struct run_options, slots),
-     .min = 1,
-     .max = 1024,
-     .help = "use this machine only, and run so many tasks at a time",
-     .letter = 'n',
-     },
+        .flag = "slots",
+        .type = SETTING_NUMBER,
+        .offset = offsetof(struct run_options, slots),
+        .min = 1,
+        .max = 1024,
+        .help = "use this machine only, and run so many tasks at a time",
+        .letter = 'n',
+    },
     BROKER_ROWS(struct run_options, broker),
 };
 
@@ -80,7 +80,7 @@ static void set_environment(const struct broker_options *options)
         const char *name;
         const char *value;
     } variables[] = {
-        {"SCOOP_BROKER",          options->broker         },
+        {"SCOOP_BROKER", options->broker},
         {"SCOOP_CLIENT_KEY_FILE", options->client_key_file},
         {"SCOOP_BROKER_KEY_FILE", options->broker_key_file},
     };

@@ -15,11 +15,11 @@ struct workers_options {
 static const struct setting rows[] = {
     BROKER_ROWS(struct workers_options, broker),
     {
-                                      .flag = "json",
-                                      .type = SETTING_FLAG,
-                                      .offset = offsetof(struct workers_options, json),
-                                      .help = "print a JSON array",
-                                      },
+        .flag = "json",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct workers_options, json),
+        .help = "print a JSON array",
+    },
 };
 
 static const struct settings settings = {
@@ -36,12 +36,12 @@ static json_t *worker_json(const struct scoop_worker *w)
         const char *name;
         uint64_t value;
     } numbers[] = {
-        {"pid",       w->pid      },
-        {"slots",     w->slots    },
-        {"busy",      w->busy     },
-        {"leased",    w->leased   },
-        {"done",      w->done     },
-        {"failed",    w->failed   },
+        {"pid", w->pid},
+        {"slots", w->slots},
+        {"busy", w->busy},
+        {"leased", w->leased},
+        {"done", w->done},
+        {"failed", w->failed},
         {"silent_ms", w->silent_ms},
     };
     char incarnation[17];

@@ -3,8 +3,8 @@
  *   GET /    "HASHER running on HOST\n"
  *   POST /   the lower-case hex digest of the body, without a newline
  *
- * The body is hashed as it comes in, so its size costs no memory. Both stand at the same gate, which a
- * POST reaches after its body. */
+ * The body is hashed as it comes in, so its size costs no memory. Both stand at the same gate,
+ * which a POST reaches after its body. */
 #ifndef HASHER_HASHER_H
 #define HASHER_HASHER_H
 
@@ -19,7 +19,8 @@ enum {
     HASHER_SPARES_MAX = 64, /* idle digest contexts kept per thread */
 };
 
-/* Digest contexts that wait for their next use: making one costs more than hashing 32 bytes with it. */
+/* Digest contexts that wait for their next use: making one costs more than hashing 32 bytes with
+ * it. */
 struct hasher_spares {
     _Alignas(64) size_t count;
     EVP_MD_CTX *contexts[HASHER_SPARES_MAX];

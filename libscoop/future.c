@@ -51,7 +51,7 @@ static struct scoop_future *future_new(const struct scoop_function *function,
         return NULL;
     *future = (struct scoop_future){
         .job = {.function = function, .count = 1, .limit_ms = limit_ms},
-        .argument = {future->data,                    size                  },
+        .argument = {future->data, size},
     };
     if (size != 0)
         memcpy(future->data, argument, size);

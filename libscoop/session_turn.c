@@ -297,7 +297,7 @@ static void wait_for_work(scoop_session *s, int64_t until_ms)
     const int64_t end_ms = until_ms < s->tick_ms ? until_ms : s->tick_ms;
     const int64_t left = end_ms - clock_now_ms();
     zmq_pollitem_t items[] = {
-        {.fd = s->bell,                                                    .events = ZMQ_POLLIN},
+        {.fd = s->bell, .events = ZMQ_POLLIN},
         {.socket = s->dialler != NULL ? dialler_socket(s->dialler) : NULL, .events = ZMQ_POLLIN},
     };
 

@@ -12,8 +12,9 @@ struct config {
     struct redis_options redis;
 };
 
-/* Read and check everything, see service_begin(); a URL that is none of such a service is a bad value like any
- * other. Texts are borrowed from argv and the environment. False: exit with *code. */
+/* Read and check everything, see service_begin(); a URL that is none of such a service is a bad
+ * value like any other. Texts are borrowed from argv and the environment. False: exit with
+ * *code. */
 NODISCARD bool config_read(int argc, char **argv, struct config *out, int *code);
 
 #endif

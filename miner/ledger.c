@@ -416,11 +416,11 @@ static void register_metrics(struct ledger *ledger, struct metrics *metrics)
         const char *name;
         const char *help;
     } counters[] = {
-        {&ledger->metric.loops_done,     "miner_loops_total",          "Loops done by this miner." },
-        {&ledger->metric.loops_counted,  "miner_loops_counted_total",  "Of them, counted in Redis."},
-        {&ledger->metric.coins_found,    "miner_coins_total",          "Coins found by this miner."},
-        {&ledger->metric.coins_stored,   "miner_coins_stored_total",   "Of them, stored in Redis." },
-        {&ledger->metric.redis_failures, "miner_redis_failures_total", "Failed tries with Redis."  },
+        {&ledger->metric.loops_done, "miner_loops_total", "Loops done by this miner."},
+        {&ledger->metric.loops_counted, "miner_loops_counted_total", "Of them, counted in Redis."},
+        {&ledger->metric.coins_found, "miner_coins_total", "Coins found by this miner."},
+        {&ledger->metric.coins_stored, "miner_coins_stored_total", "Of them, stored in Redis."},
+        {&ledger->metric.redis_failures, "miner_redis_failures_total", "Failed tries with Redis."},
     };
 
     for (size_t i = 0; i < COUNT_OF(counters); i++)

@@ -21,14 +21,15 @@
 #define COIN_HEX_BYTES 64
 #define COIN_RAW_BYTES 32
 
-/* Coins that wait while Redis is away; then mining pauses. 97 bytes each, and as many again may be on
- * their way: well within the 64 MiB of a container. */
+/* Coins that wait while Redis is away; then mining pauses. 97 bytes each, and as many again may
+ * be on their way: well within the 64 MiB of a container. */
 #define LEDGER_COINS_MAX 131072
 
 struct ledger;
 
-/* Start the thread; it feeds miner_* in `metrics` (borrowed until it ended). *out is owned by the caller: ledger_stop(), then ledger_free().
- * -EINVAL: bad Redis URL; -ENOMEM, -EAGAIN: no memory or thread. */
+/* Start the thread; it feeds miner_* in `metrics` (borrowed until it ended). *out is owned by
+ * the caller: ledger_stop(), then ledger_free(). -EINVAL: bad Redis URL; -ENOMEM, -EAGAIN: no
+ * memory or thread. */
 NODISCARD int
 ledger_start(const struct redis_options *redis, struct metrics *metrics, struct ledger **out);
 
@@ -56,8 +57,8 @@ void ledger_read(struct ledger *ledger, struct ledger_totals *out);
  * limit_ms, the totals say what is missing. No loop or coin may be added from now on. */
 NODISCARD int ledger_stop(struct ledger *ledger, int64_t limit_ms);
 
-/* Free it, after ledger_stop(). A thread that still waits for Redis keeps it until the process ends.
- */
+/* Free it, after ledger_stop(). A thread that still waits for Redis keeps it until the process
+ * ends. / */
 void ledger_free(struct ledger *ledger);
 
 #endif

@@ -23,8 +23,8 @@ struct miner_options {
 
 struct miner;
 
-/* Make a miner that notes its work in `ledger` (it and `metrics` borrowed until miner_free()). *out is owned by the
- * caller. -ENOMEM, or the -errno of a descriptor that could not be had. */
+/* Make a miner that notes its work in `ledger` (it and `metrics` borrowed until miner_free()).
+ * *out is owned by the caller. -ENOMEM, or the -errno of a descriptor that could not be had. */
 NODISCARD int miner_new(const struct miner_options *options,
                         struct metrics *metrics,
                         struct ledger *ledger,
@@ -35,8 +35,8 @@ void miner_free(struct miner *miner);
  * 0, or the -errno of epoll. */
 NODISCARD int miner_run(struct miner *miner, int stop_fd);
 
-/* How long ago the loop last turned, in ms: more than a few seconds means that it hangs. Any thread.
- */
+/* How long ago the loop last turned, in ms: more than a few seconds means that it hangs. Any
+ * thread. / */
 int64_t miner_silent_ms(const struct miner *miner);
 
 #endif

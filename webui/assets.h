@@ -1,4 +1,5 @@
-/* The files of webui/assets/, inside the binary. The table is written by embed.cmake at build time. */
+/* The files of webui/assets/, inside the binary. The table is written by embed.cmake at build time.
+ */
 #ifndef WEBUI_ASSETS_H
 #define WEBUI_ASSETS_H
 

@@ -1,5 +1,5 @@
-/* The threads of cluster.h. The session is opened as soon as its settings are right (a secret may come
- * later) and then never changes; what the lock guards is marked. */
+/* The threads of cluster.h. The session is opened as soon as its settings are right (a secret
+ * may come later) and then never changes; what the lock guards is marked. */
 #include "cluster.h"
 
 #include "base/clock.h"

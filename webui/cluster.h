@@ -1,8 +1,8 @@
 /* The page's side of the broker: one session, watched and used by threads of their own.
  *
- * One thread asks for the state of the cluster every second. Another computes what GET /scoop asks
- * for: the same numbers serially and through the broker. HTTP threads never wait here. All functions
- * may be called from any thread. */
+ * One thread asks for the state of the cluster every second. Another computes what GET /scoop
+ * asks for: the same numbers serially and through the broker. HTTP threads never wait here. All
+ * functions may be called from any thread. */
 #ifndef WEBUI_CLUSTER_H
 #define WEBUI_CLUSTER_H
 

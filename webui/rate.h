@@ -1,9 +1,10 @@
 /* How fast a counter grows, from looking at it now and then.
  *
- * Miners add to the counter about once a second, in steps. So it is the time of each *step* that counts,
- * not the time of looking: the rate is the slope of the line through the steps of the last
- * RATE_WINDOW_MS (least squares). It is steady where counting over a fixed window jumps 4-4-4-0, exact
- * for one miner, and averages many. Time is a number given by the caller. One thread. */
+ * Miners add to the counter about once a second, in steps. So it is the time of each *step* that
+ * counts, not the time of looking: the rate is the slope of the line through the steps of the
+ * last RATE_WINDOW_MS (least squares). It is steady where counting over a fixed window jumps
+ * 4-4-4-0, exact for one miner, and averages many. Time is a number given by the caller. One
+ * thread. */
 #ifndef WEBUI_RATE_H
 #define WEBUI_RATE_H
 

@@ -1,6 +1,7 @@
-/* The agent's loop: one thread, one zmq_poll over the broker's socket and one epoll descriptor that gathers signals,
- * bells and pipes. Invariants: what came is reported before the loop sleeps; nothing of an older link is obeyed: when
- * the link is gone, everything is killed and forgotten. */
+/* The agent's loop: one thread, one zmq_poll over the broker's socket and one epoll descriptor
+ * that gathers signals, bells and pipes. Invariants: what came is reported before the loop
+ * sleeps; nothing of an older link is obeyed: when the link is gone, everything is killed and
+ * forgotten. */
 #include "agent.h"
 
 #include "base/clock.h"
@@ -170,7 +171,8 @@ static void take_frame(struct agent *a, struct dialler_input *in, int64_t now_ms
         result = take_revoke(a, in, now_ms);
     if (result == 0)
         return;
-    /* What it leased and we could not take would be lost silently: better that all our tasks run elsewhere. */
+    /* What it leased and we could not take would be lost silently: better that all our tasks run
+     * elsewhere. */
     log_error("frame_not_taken", "type=%s error=\"%s\"", wire_type_name(in->header.type),
               strerror(-result));
     stop(a, EXIT_FAILURE);
@@ -332,12 +334,13 @@ static int64_t next_due_ms(struct agent *a, int64_t now_ms)
     return due_ms;
 }
 
-/* Sleep until something comes or is due. Bells are asked for first, so that nothing is overslept. */
+/* Sleep until something comes or is due. Bells are asked for first, so that nothing is overslept.
+ */
 static void wait_for_more(struct agent *a, bool worked)
 {
     zmq_pollitem_t items[] = {
         {.socket = dialler_socket(a->dialler), .events = ZMQ_POLLIN},
-        {.fd = a->epoll_fd,                    .events = ZMQ_POLLIN},
+        {.fd = a->epoll_fd, .events = ZMQ_POLLIN},
     };
     int64_t wait_ms = 0;
 

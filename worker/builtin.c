@@ -1,5 +1,6 @@
-/* Functions that every worker has, without a program: this file is linked into scoop-worker, whose executors run
- * them. They are registered by constructors; nothing calls into this file by name. */
+/* Functions that every worker has, without a program: this file is linked into scoop-worker,
+ * whose executors run them. They are registered by constructors; nothing calls into this file by
+ * name. */
 #include "base/command.h"
 #include "base/parse.h"
 #include "capture.h"
@@ -12,7 +13,8 @@
 #define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
 
-/* A switch for tests of whoever checks results: SCOOP_TEST_WRONG_ABS=1 makes `absolute` wrong for negative numbers. */
+/* A switch for tests of whoever checks results: SCOOP_TEST_WRONG_ABS=1 makes `absolute` wrong
+ * for negative numbers. */
 static bool is_wrong_on_purpose(void)
 {
     const char *const text = getenv("SCOOP_TEST_WRONG_ABS");

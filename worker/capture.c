@@ -14,7 +14,8 @@
 
 #define CHUNK_BYTES 65536
 
-/* What the child gets: its two streams, and where it writes errno when exec fails; the last is closed by exec. */
+/* What the child gets: its two streams, and where it writes errno when exec fails; the last is
+ * closed by exec. */
 enum { CHILD_OUT, CHILD_ERR, CHILD_FAILURE, CHILD_ENDS };
 
 /* ---- in the child ---- */
@@ -68,14 +69,14 @@ static int read_stream(int fd, struct blob *stream)
     }
 }
 
-/* Read both streams until both are closed or the process has ended: something in the background may keep them
- * open for ever. A negative fd is one that poll() passes over. */
+/* Read both streams until both are closed or the process has ended: something in the background
+ * may keep them open for ever. A negative fd is one that poll() passes over. */
 static int read_streams(int fds[2], int process_fd, struct capture *c)
 {
     struct blob *const streams[2] = {c->out, c->err};
     struct pollfd polled[3] = {
-        {.fd = fds[0],     .events = POLLIN},
-        {.fd = fds[1],     .events = POLLIN},
+        {.fd = fds[0], .events = POLLIN},
+        {.fd = fds[1], .events = POLLIN},
         {.fd = process_fd, .events = POLLIN},
     };
 

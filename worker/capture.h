@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* Most bytes of stdout and of stderr: both fit one result. What is longer is cut, and the note stands at its end,
- * within this limit. */
+/* Most bytes of stdout and of stderr: both fit one result. What is longer is cut, and the note
+ * stands at its end, within this limit. */
 #define CAPTURE_STREAM_MAX (((size_t)8 << 20) - 64)
 #define CAPTURE_CUT_NOTE   "\n[cut: more than 8 MiB]\n"
 
@@ -18,9 +18,9 @@ struct capture {
     struct blob *err; /* owned */
 };
 
-/* Run words[0] (looked up in PATH) with stdin from /dev/null, wait for its end, and kill what is left of its process
- * group. The command is killed when the calling thread ends. 0, or a negative errno of exec, pipe, fork or memory; on
- * success the caller frees with capture_fini(). */
+/* Run words[0] (looked up in PATH) with stdin from /dev/null, wait for its end, and kill what is
+ * left of its process group. The command is killed when the calling thread ends. 0, or a
+ * negative errno of exec, pipe, fork or memory; on success the caller frees with capture_fini(). */
 NODISCARD int capture_command(char *const *words, struct capture *out);
 
 void capture_fini(struct capture *capture);

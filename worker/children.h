@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* SIGKILL all children, and those that become ours because of that, until there are none; at most `patience_ms`. */
+/* SIGKILL all children, and those that become ours because of that, until there are none; at
+ * most `patience_ms`. */
 void children_kill(int64_t patience_ms);
 
 #endif

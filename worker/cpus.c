@@ -1,6 +1,6 @@
-/* Usable CPUs. /proc/self/cgroup names our control group as the *host* sees it; inside a container its own group is
- * often mounted at the root instead. So the named group and all its parents are read, those that exist: the
- * smallest quota counts. */
+/* Usable CPUs. /proc/self/cgroup names our control group as the *host* sees it; inside a
+ * container its own group is often mounted at the root instead. So the named group and all its
+ * parents are read, those that exist: the smallest quota counts. */
 #include "cpus.h"
 
 #include <ctype.h>

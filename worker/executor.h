@@ -1,8 +1,8 @@
-/* The agent's view of one executor: a child process that runs tasks of one program, and the shared memory in which
- * they pass. Start, feed, collect, recall, kill. Source: base/channel.h.
+/* The agent's view of one executor: a child process that runs tasks of one program, and the
+ * shared memory in which they pass. Start, feed, collect, recall, kill. Source: base/channel.h.
  *
- * Nothing that is read from the shared memory is trusted: the functions that run there can write anywhere in it.
- * What cannot be is -EPROTO, and the caller kills that executor. One thread. */
+ * Nothing that is read from the shared memory is trusted: the functions that run there can write
+ * anywhere in it. What cannot be is -EPROTO, and the caller kills that executor. One thread. */
 #ifndef WORKER_EXECUTOR_H
 #define WORKER_EXECUTOR_H
 
@@ -24,7 +24,8 @@
 #define EXECUTOR_AHEAD_NS    2000000
 #define EXECUTOR_AHEAD_TASKS 4096
 
-/* A task that runs longer than this with others behind it was not as short as its kind: the others are recalled. */
+/* A task that runs longer than this with others behind it was not as short as its kind: the
+ * others are recalled. */
 #define EXECUTOR_STUCK_MS 6
 
 /* Why it was killed by us. */
@@ -83,21 +84,22 @@ struct executor {
     struct channel_outcome large_head;
 };
 
-/* Start a process for `program` (found before: program_look). Its pipes and bell are added to `epoll_fd` with a
- * struct executor_watch as data. *out is owned by the caller. Negative errno of what failed; a program that cannot be
- * executed is not an error here: the process says why on stderr and exits with 126. */
+/* Start a process for `program` (found before: program_look). Its pipes and bell are added to
+ * `epoll_fd` with a struct executor_watch as data. *out is owned by the caller. Negative errno
+ * of what failed; a program that cannot be executed is not an error here: the process says why
+ * on stderr and exits with 126. */
 NODISCARD int
 executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct executor **out);
 
 /* Free it after the process has been reaped; its tasks have been taken out. NULL is accepted. */
 void executor_free(struct executor *executor);
 
-/* Can it be given this task now? An idle one always can; else only a task that is short, as far as is known, and
- * while the tasks before it are worth less than EXECUTOR_AHEAD_NS. */
+/* Can it be given this task now? An idle one always can; else only a task that is short, as far
+ * as is known, and while the tasks before it are worth less than EXECUTOR_AHEAD_NS. */
 bool executor_takes(struct executor *executor, const struct task *task);
 
-/* Feed it a task that it takes; takes the task over. It sees it after executor_publish(). -EPROTO or -ENOMEM: kill
- * it; the caller still owns the task. */
+/* Feed it a task that it takes; takes the task over. It sees it after executor_publish().
+ * -EPROTO or -ENOMEM: kill it; the caller still owns the task. */
 NODISCARD int executor_feed(struct executor *executor, const struct task *task, int64_t now_ms);
 
 /* Show it what was fed, wake it if it sleeps. */
@@ -106,19 +108,21 @@ void executor_publish(struct executor *executor);
 /* Report all that it answered, and go on with what the ring had no room for. -EPROTO: kill it. */
 NODISCARD int executor_collect(struct executor *executor, struct report *report, int64_t now_ms);
 
-/* Take back all fed tasks that it has not begun, to the front of `queue` in their order. Does nothing while an
- * earlier recall is on its way, or a task is not wholly put. -EPROTO, -ENOMEM: kill it. */
+/* Take back all fed tasks that it has not begun, to the front of `queue` in their order. Does
+ * nothing while an earlier recall is on its way, or a task is not wholly put. -EPROTO, -ENOMEM:
+ * kill it. */
 NODISCARD int executor_recall(struct executor *executor, struct task_queue *queue);
 
-/* Say that the agent is going to sleep and wants to be rung. False: there is something to collect. */
+/* Say that the agent is going to sleep and wants to be rung. False: there is something to collect.
+ */
 bool executor_park(struct executor *executor);
 void executor_unpark(struct executor *executor);
 
 /* SIGKILL for its whole session. Its end is seen by waitpid(). The first reason counts. */
 void executor_kill(struct executor *executor, enum executor_blame blame);
 
-/* Has it begun its oldest task? For an executor that is dead, after a last collect. One that never answered anything
- * is taken to have: its program cannot be run at all. */
+/* Has it begun its oldest task? For an executor that is dead, after a last collect. One that
+ * never answered anything is taken to have: its program cannot be run at all. */
 bool executor_had_begun(const struct executor *executor);
 
 #endif

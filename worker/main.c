@@ -14,9 +14,9 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"run",   verb_run,   "run tasks of a broker on this machine"     },
+    {"run", verb_run, "run tasks of a broker on this machine"},
     {"serve", verb_serve, "be the agent of this host, started by sshd"},
-    {"sshd",  verb_sshd,  "let the broker start the agent over ssh"   },
+    {"sshd", verb_sshd, "let the broker start the agent over ssh"},
 };
 
 static void print_help(void)

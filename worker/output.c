@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Read at once, and at most in one turn of the loop: a flood must not hold up the other executors. */
+/* Read at once, and at most in one turn of the loop: a flood must not hold up the other executors.
+ */
 #define CHUNK_BYTES 4096
 #define CHUNKS_MAX  16
 

@@ -1,5 +1,5 @@
-/* What an executor prints: stdout and stderr come through pipes, line by line, into the agent's log; the end of
- * stderr is kept as evidence for the day it crashes. One thread. */
+/* What an executor prints: stdout and stderr come through pipes, line by line, into the agent's
+ * log; the end of stderr is kept as evidence for the day it crashes. One thread. */
 #ifndef WORKER_OUTPUT_H
 #define WORKER_OUTPUT_H
 
@@ -30,14 +30,15 @@ struct output {
     uint64_t dropped;  /* lines since the last one that was logged */
 };
 
-/* Read what is there, at most some 64 KiB. False: the other end is closed (fd is closed then, too). */
+/* Read what is there, at most some 64 KiB. False: the other end is closed (fd is closed then, too).
+ */
 bool output_read(struct output *output, int64_t now_ms);
 
 /* Read the rest after the process has ended, log what is left of a line, close. */
 void output_finish(struct output *output, int64_t now_ms);
 
-/* The kept end as one line for people: lines joined by " | ", other control characters as '?'; "" when nothing was
- * printed. Returns `text`. */
+/* The kept end as one line for people: lines joined by " | ", other control characters as '?';
+ * "" when nothing was printed. Returns `text`. */
 const char *output_tail(const struct output *output, char *text, size_t size);
 
 #endif

@@ -1,8 +1,9 @@
-/* All executors of a host and the tasks that wait for them: who gets which task, and what becomes of the tasks of
- * one that ends. Pure of the network: tasks come in by pool_add(), outcomes go out through a struct report.
+/* All executors of a host and the tasks that wait for them: who gets which task, and what
+ * becomes of the tasks of one that ends. Pure of the network: tasks come in by pool_add(),
+ * outcomes go out through a struct report.
  *
- * At most `slots` executors have tasks at the same time. Others stay alive for the next tasks of their program, up
- * to a cap; the one that was idle longest goes first. One thread. */
+ * At most `slots` executors have tasks at the same time. Others stay alive for the next tasks of
+ * their program, up to a cap; the one that was idle longest goes first. One thread. */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
 
@@ -33,22 +34,24 @@ struct pool {
 /* Call once, when slots are known: makes sure that there may be enough open files. */
 void pool_prepare(const struct pool *pool);
 
-/* The program of a FUNCTION record, made if new, and its function. NULL: out of memory. Borrowed until
- * pool_reset(). */
+/* The program of a FUNCTION record, made if new, and its function. NULL: out of memory. Borrowed
+ * until pool_reset(). */
 NODISCARD struct function *pool_function(struct pool *pool, const struct wire_function *wire);
 
 /* Hold a task; takes it over. A program that cannot run here is answered at once. -ENOMEM. */
 NODISCARD int pool_add(struct pool *pool, const struct task *task, int64_t now_ms);
 
-/* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any gets a second. True: call
- * it again in the next turn, as many processes have been started in this one. */
+/* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any
+ * gets a second. True: call it again in the next turn, as many processes have been started in
+ * this one. */
 bool pool_feed(struct pool *pool, int64_t now_ms);
 
 /* Collect outcomes of all busy executors. */
 void pool_collect(struct pool *pool, int64_t now_ms);
 
-/* Enforce limits, take tasks back from executors that are stuck in a long one. Looks at every executor: call it once
- * a millisecond and before sleeping. Returns when to look again (INT64_MAX: when something comes). */
+/* Enforce limits, take tasks back from executors that are stuck in a long one. Looks at every
+ * executor: call it once a millisecond and before sleeping. Returns when to look again
+ * (INT64_MAX: when something comes). */
 int64_t pool_check(struct pool *pool, int64_t now_ms);
 
 /* Ask all busy executors to ring. False: one has something to collect already. */
@@ -61,14 +64,15 @@ void pool_event(const struct executor_watch *watch, int64_t now_ms);
 /* After SIGCHLD: take note of all children that ended, and kill what they left behind. */
 void pool_reap(struct pool *pool, int64_t now_ms);
 
-/* Drop these tasks (sorted ascending): CANCELLED at once, or when their executor has been killed. */
+/* Drop these tasks (sorted ascending): CANCELLED at once, or when their executor has been killed.
+ */
 void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t now_ms);
 
 /* No task waits or runs. */
 bool pool_is_empty(const struct pool *pool);
 
-/* Drop all tasks without an outcome, kill and reap all executors, forget programs and functions. Waits for their
- * ends, a second at most. */
+/* Drop all tasks without an outcome, kill and reap all executors, forget programs and functions.
+ * Waits for their ends, a second at most. */
 void pool_reset(struct pool *pool);
 
 #endif

@@ -1,5 +1,5 @@
-/* Programs that tasks ask for: found in the program path by base name, and the same file as the client's, which the
- * SHA-256 decides. One thread. */
+/* Programs that tasks ask for: found in the program path by base name, and the same file as the
+ * client's, which the SHA-256 decides. One thread. */
 #ifndef WORKER_PROGRAM_H
 #define WORKER_PROGRAM_H
 
@@ -30,7 +30,8 @@ struct program {
     struct program *next;
 };
 
-/* A program that was not looked for yet. The name comes from a client and may be anything. NULL: out of memory. */
+/* A program that was not looked for yet. The name comes from a client and may be anything. NULL:
+ * out of memory. */
 NODISCARD struct program *program_new(struct wire_bytes name,
                                       const uint8_t sha256[PROGRAM_SHA256_BYTES]);
 
@@ -43,13 +44,15 @@ static inline const char *program_label(const struct program *program)
 /* With its functions. NULL is accepted. */
 void program_free(struct program *program);
 
-/* Its function with this name and these sizes, made if new. NULL: out of memory, or too many. Borrowed. */
+/* Its function with this name and these sizes, made if new. NULL: out of memory, or too many.
+ * Borrowed. */
 NODISCARD struct function *program_function(struct program *program,
                                             const struct wire_function *wire);
 
-/* Look for the file in `folders` ("DIR:DIR"); the first one of that name counts. Sets path, or refusal (host, path and
- * both hashes, or the folders). Returns 0; -ENOENT: refused; -ENOMEM. A file that has not changed since (inode,
- * size, time) is not hashed again. Reads the whole file: milliseconds. */
+/* Look for the file in `folders` ("DIR:DIR"); the first one of that name counts. Sets path, or
+ * refusal (host, path and both hashes, or the folders). Returns 0; -ENOENT: refused; -ENOMEM. A
+ * file that has not changed since (inode, size, time) is not hashed again. Reads the whole file:
+ * milliseconds. */
 NODISCARD int
 program_look(struct program *program, const char *folders, const char *host, int64_t now_ms);
 

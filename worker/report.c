@@ -43,7 +43,7 @@ void report_failure(struct report *r,
     const struct wire_failure failure = {
         .code = code,
         .host = {(const uint8_t *)r->host, strlen(r->host)},
-        .text = {(const uint8_t *)text,    strlen(text)   },
+        .text = {(const uint8_t *)text, strlen(text)},
     };
 
     if (bytes == NULL || wire_put_failure(bytes, &failure) != 0) {

@@ -72,10 +72,11 @@ int verb_run(int argc, char **argv)
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_SUCCESS : 2;
     if (options.broker == NULL || strncmp(options.broker, "ipc://", 6) != 0) {
-        fprintf(stderr,
-                "scoop-worker run: --broker: \"%s\" is not ipc:///PATH; over tcp:// it is the broker "
-                "that starts its workers\n",
-                options.broker != NULL ? options.broker : "");
+        fprintf(
+            stderr,
+            "scoop-worker run: --broker: \"%s\" is not ipc:///PATH; over tcp:// it is the broker "
+            "that starts its workers\n",
+            options.broker != NULL ? options.broker : "");
         return 2;
     }
     const struct agent_config config = {

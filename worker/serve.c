@@ -1,5 +1,6 @@
-/* From a login to an agent. Invariants: nothing is started before the configuration has come whole; the secret half
- * of the key pair is never written anywhere; of two agents on a host the newer one stays. */
+/* From a login to an agent. Invariants: nothing is started before the configuration has come
+ * whole; the secret half of the key pair is never written anywhere; of two agents on a host the
+ * newer one stays. */
 #include "agent.h"
 #include "base/bootstrap.h"
 #include "base/clock.h"
@@ -184,8 +185,9 @@ static int await_admission(struct problem *problem)
     return 0;
 }
 
-/* From here on nobody is at the other end of standard input and output, and logs belong to the container. sshd ends
- * its session when the last copy of its pipe is closed, so one stays, and no child inherits it. */
+/* From here on nobody is at the other end of standard input and output, and logs belong to the
+ * container. sshd ends its session when the last copy of its pipe is closed, so one stays, and
+ * no child inherits it. */
 static int leave_session(const struct service *service, struct problem *problem)
 {
     char path[RUNDIR_PATH_MAX];

@@ -27,7 +27,8 @@ static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERS
 #define FILES_PER_EXECUTOR 8
 #define FILES_BESIDE       128
 
-/* The limit as it was before spawn_expect(): executors get it back, because select() fails above 1024. */
+/* The limit as it was before spawn_expect(): executors get it back, because select() fails above
+ * 1024. */
 static struct rlimit inherited_files;
 
 /* Everything that the child needs, made before the fork. */
@@ -79,7 +80,8 @@ static bool place_ends(struct launch *launch)
         if (dup2(launch->ends[i], i) < 0)
             return false;
     }
-    /* All of ours close by themselves; this is for what we have inherited. Older seccomp profiles do not know it. */
+    /* All of ours close by themselves; this is for what we have inherited. Older seccomp
+     * profiles do not know it. */
     (void)close_range(FD_FIRST_UNUSED, ~0U, CLOSE_RANGE_CLOEXEC);
     return true;
 }
@@ -212,7 +214,7 @@ int spawn_executor(struct executor *e, int epoll_fd)
         .path = e->program->path,
         .argv = {(char *)(uintptr_t)program_label(e->program), NULL},
         .parent = getpid(),
-        .ends = { -1, -1, -1, -1, -1},
+        .ends = {-1, -1, -1, -1, -1},
     };
     int result = open_ends(e, epoll_fd, launch.ends);
 

@@ -1,5 +1,5 @@
-/* Invariants: sshd runs before anybody can connect and never after this process; every line of it and of the agent
- * ends in this process's stderr, whole. */
+/* Invariants: sshd runs before anybody can connect and never after this process; every line of
+ * it and of the agent ends in this process's stderr, whole. */
 #include "sshd.h"
 
 #include "base/clock.h"
@@ -414,8 +414,8 @@ static void supervise(struct server *server)
     while (!is_over(server)) {
         struct pollfd fds[] = {
             {.fd = server->signals, .events = POLLIN},
-            {.fd = server->errors,  .events = POLLIN},
-            {.fd = server->log,     .events = POLLIN},
+            {.fd = server->errors, .events = POLLIN},
+            {.fd = server->log, .events = POLLIN},
         };
         poll(fds, COUNT_OF(fds), server->end_ms != 0 ? LOOK_MS : -1);
         if (fds[1].revents != 0)

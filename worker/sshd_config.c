@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The same for every worker. What is off by default is named all the same: nobody has to look it up.
- * MaxStartups and LoginGraceTime keep strangers who connect and say nothing from locking the broker out. */
+/* The same for every worker. What is off by default is named all the same: nobody has to look it
+ * up. MaxStartups and LoginGraceTime keep strangers who connect and say nothing from locking the
+ * broker out. */
 static const char fixed[] = "UsePAM no\n"
                             "PidFile none\n"
                             "StrictModes no\n" /* the folder is checked by rundir_make(), and its

@@ -19,10 +19,11 @@ struct function {
     uint32_t result_bytes;   /* or WIRE_VARIABLE */
     uint16_t index;          /* in the program */
     bool measured;
-    uint64_t mean_ns;        /* of the run time, moving; valid once measured */
+    uint64_t mean_ns; /* of the run time, moving; valid once measured */
 };
 
-/* What a call costs at the very least, so that a function of 0 us cannot fill a queue without end. */
+/* What a call costs at the very least, so that a function of 0 us cannot fill a queue without end.
+ */
 #define FUNCTION_COST_MIN_NS 500
 
 /* Take a measured run time into the mean. */

@@ -9,12 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "signal 11 (Segmentation fault)" or "exit status 3"; returns the code that stands for it: 128 + signal, or the exit
- * status. `status` is waitpid()'s. */
+/* "signal 11 (Segmentation fault)" or "exit status 3"; returns the code that stands for it: 128
+ * + signal, or the exit status. `status` is waitpid()'s. */
 uint32_t verdict_status(int status, char *text, size_t size);
 
-/* Report how `task`, the oldest one of an executor that ended, ended with it: crashed (with the end of stderr), over
- * its limit, or revoked. False, and nothing is reported: it had no part in the end, and runs elsewhere. */
+/* Report how `task`, the oldest one of an executor that ended, ended with it: crashed (with the
+ * end of stderr), over its limit, or revoked. False, and nothing is reported: it had no part in
+ * the end, and runs elsewhere. */
 NODISCARD bool verdict_report(struct report *report,
                               const struct executor *executor,
                               const struct task *task,

@@ -211,12 +211,7 @@ static int mode_bytes(int number)
 {
     char *large = calloc(1, (size_t)number + 1);
     const struct scoop_bytes in[] = {
-        {NULL,  0             },
-        {"a",   1             },
-        {large, (size_t)number},
-        {"",    0             },
-        {"b",   1             }
-    };
+        {NULL, 0}, {"a", 1}, {large, (size_t)number}, {"", 0}, {"b", 1}};
     struct scoop_bytes out[5];
     int right = 0;
 
@@ -248,16 +243,10 @@ static const struct {
     const char *name;
     int (*run)(int number);
 } modes[] = {
-    {"fail",    mode_fail   },
-    {"crash",   mode_crash  },
-    {"nested",  mode_nested },
-    {"error",   mode_error  },
-    {"slow",    mode_slow   },
-    {"limits",  mode_limits },
-    {"many",    mode_many   },
-    {"threads", mode_threads},
-    {"bytes",   mode_bytes  },
-    {"forget",  mode_forget },
+    {"fail", mode_fail},     {"crash", mode_crash},     {"nested", mode_nested},
+    {"error", mode_error},   {"slow", mode_slow},       {"limits", mode_limits},
+    {"many", mode_many},     {"threads", mode_threads}, {"bytes", mode_bytes},
+    {"forget", mode_forget},
 };
 
 int main(int argc, char **argv)

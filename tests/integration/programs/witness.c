@@ -1,5 +1,5 @@
-/* A program for tests of recovery: every execution of a task leaves a line "NUMBER PID" in the file $WITNESS of the
- * worker, and the root prints how each future ended, one line each:
+/* A program for tests of recovery: every execution of a task leaves a line "NUMBER PID" in the
+ * file $WITNESS of the worker, and the root prints how each future ended, one line each:
  *
  *   NUMBER STATUS VALUE ATTEMPTS CODE HOST TEXT
  *

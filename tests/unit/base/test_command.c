@@ -60,7 +60,7 @@ Test(command, a_result_comes_back_and_its_truncations_do_not)
     const struct command_result result = {
         .status = 139,
         .out = {.data = (const uint8_t *)"out\n", .size = 4},
-        .err = {.data = (const uint8_t *)"!",     .size = 1},
+        .err = {.data = (const uint8_t *)"!", .size = 1},
     };
     struct command_result back = {.status = 0};
     struct blob *b = blob_new(0);

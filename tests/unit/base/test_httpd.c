@@ -95,13 +95,13 @@ static enum httpd_verdict handle_broken(struct httpd_request *request,
 }
 
 static const struct httpd_route routes[] = {
-    {.method = "GET", .path = "/page",       .handle = handle_page,    .later_ms = 0    },
-    {.method = "GET", .path = "/query",      .handle = handle_query,   .later_ms = 0    },
-    {.method = "GET", .path = "/later",      .handle = handle_later,   .later_ms = 0    },
-    {.method = "GET", .path = "/at-once",    .handle = handle_at_once, .later_ms = 0    },
-    {.method = "GET", .path = "/never",      .handle = handle_never,   .later_ms = 50   },
-    {.method = "GET", .path = "/never-ever", .handle = handle_never,   .later_ms = 60000},
-    {.method = "GET", .path = "/broken",     .handle = handle_broken,  .later_ms = 0    },
+    {.method = "GET", .path = "/page", .handle = handle_page, .later_ms = 0},
+    {.method = "GET", .path = "/query", .handle = handle_query, .later_ms = 0},
+    {.method = "GET", .path = "/later", .handle = handle_later, .later_ms = 0},
+    {.method = "GET", .path = "/at-once", .handle = handle_at_once, .later_ms = 0},
+    {.method = "GET", .path = "/never", .handle = handle_never, .later_ms = 50},
+    {.method = "GET", .path = "/never-ever", .handle = handle_never, .later_ms = 60000},
+    {.method = "GET", .path = "/broken", .handle = handle_broken, .later_ms = 0},
 };
 
 static bool is_well(void *context, char *detail, size_t size)

@@ -79,9 +79,17 @@ Test(parse, knows_the_endpoints_of_a_broker)
 {
     static const char *const good[] = {"tcp://*:5555", "tcp://broker:1", "tcp://[::1]:5555",
                                        "ipc:///run/scoop/client"};
-    static const char *const bad[] = {
-        "", "broker", "tcp://", "tcp://broker", "tcp://broker:0", "tcp://broker:65536",
-        "tcp://broker:1/path", "http://broker:1", "ipc://", "ipc://relative", "ipc://@abstract"};
+    static const char *const bad[] = {"",
+                                      "broker",
+                                      "tcp://",
+                                      "tcp://broker",
+                                      "tcp://broker:0",
+                                      "tcp://broker:65536",
+                                      "tcp://broker:1/path",
+                                      "http://broker:1",
+                                      "ipc://",
+                                      "ipc://relative",
+                                      "ipc://@abstract"};
     char long_path[7 + 120] = "ipc:///";
 
     for (size_t i = 0; i < COUNT_OF(good); i++)

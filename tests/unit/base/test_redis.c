@@ -14,20 +14,20 @@ struct url_case {
 ParameterizedTestParameters(redis, takes_only_urls_that_it_can_follow)
 {
     static struct url_case cases[] = {
-        {"redis://redis",                true },
-        {"redis://redis:6379",           true },
-        {"redis://redis:6379/3",         true },
-        {"redis://:secret@redis:6379/3", true },
-        {"redis://:se:c@re/t@redis",     true },
-        {"redis://[::1]:6379",           true },
-        {"redis://user:secret@redis",    false},
-        {"redis://redis/x",              false},
-        {"redis://redis/-1",             false},
-        {"redis://redis:x",              false},
-        {"redis://",                     false},
-        {"http://redis",                 false},
-        {"redis",                        false},
-        {"",                             false},
+        {"redis://redis", true},
+        {"redis://redis:6379", true},
+        {"redis://redis:6379/3", true},
+        {"redis://:secret@redis:6379/3", true},
+        {"redis://:se:c@re/t@redis", true},
+        {"redis://[::1]:6379", true},
+        {"redis://user:secret@redis", false},
+        {"redis://redis/x", false},
+        {"redis://redis/-1", false},
+        {"redis://redis:x", false},
+        {"redis://", false},
+        {"http://redis", false},
+        {"redis", false},
+        {"", false},
     };
     return cr_make_param_array(struct url_case, cases, COUNT_OF(cases));
 }

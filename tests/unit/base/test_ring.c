@@ -135,11 +135,7 @@ struct lie_case {
 ParameterizedTestParameters(ring, refuses_an_impossible_position)
 {
     static struct lie_case cases[] = {
-        {0,   CAPACITY + 1     },
-        {0,   UINT64_MAX       },
-        {0,   (uint64_t)1 << 63},
-        {100, 99               },
-        {100, 0                },
+        {0, CAPACITY + 1}, {0, UINT64_MAX}, {0, (uint64_t)1 << 63}, {100, 99}, {100, 0},
     };
     return cr_make_param_array(struct lie_case, cases, COUNT_OF(cases));
 }

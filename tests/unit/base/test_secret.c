@@ -52,16 +52,16 @@ struct content_case {
 ParameterizedTestParameters(secret, is_trimmed_and_must_be_one_line)
 {
     static struct content_case cases[] = {
-        {BYTES("word"),           0,        "word"     },
-        {BYTES("word\n"),         0,        "word"     },
-        {BYTES("word\r\n"),       0,        "word"     },
-        {BYTES(" \r\nword \n\n"), 0,        "word"     },
-        {BYTES("two words"),      0,        "two words"},
-        {BYTES("one\ntwo\n"),     -EINVAL,  ""         },
-        {BYTES("one\r\ntwo"),     -EINVAL,  ""         },
-        {BYTES("a\0b"),           -EINVAL,  ""         },
-        {BYTES(""),               -ENODATA, ""         },
-        {BYTES("\r\n \n"),        -ENODATA, ""         },
+        {BYTES("word"), 0, "word"},
+        {BYTES("word\n"), 0, "word"},
+        {BYTES("word\r\n"), 0, "word"},
+        {BYTES(" \r\nword \n\n"), 0, "word"},
+        {BYTES("two words"), 0, "two words"},
+        {BYTES("one\ntwo\n"), -EINVAL, ""},
+        {BYTES("one\r\ntwo"), -EINVAL, ""},
+        {BYTES("a\0b"), -EINVAL, ""},
+        {BYTES(""), -ENODATA, ""},
+        {BYTES("\r\n \n"), -ENODATA, ""},
     };
     return cr_make_param_array(struct content_case, cases, COUNT_OF(cases));
 }
@@ -100,12 +100,9 @@ struct mode_case {
 ParameterizedTestParameters(secret, is_refused_when_others_can_read_it)
 {
     static struct mode_case cases[] = {
-        {0400, SECRET_PRIVATE, 0     },
-        {0600, SECRET_PRIVATE, 0     },
-        {0440, SECRET_PRIVATE, -EPERM},
-        {0404, SECRET_PRIVATE, -EPERM},
-        {0444, SECRET_PRIVATE, -EPERM},
-        {0444, SECRET_PUBLIC,  0     },
+        {0400, SECRET_PRIVATE, 0},      {0600, SECRET_PRIVATE, 0},
+        {0440, SECRET_PRIVATE, -EPERM}, {0404, SECRET_PRIVATE, -EPERM},
+        {0444, SECRET_PRIVATE, -EPERM}, {0444, SECRET_PUBLIC, 0},
     };
     return cr_make_param_array(struct mode_case, cases, COUNT_OF(cases));
 }

@@ -28,23 +28,23 @@ struct key_case {
 ParameterizedTestParameters(sshkey, tells_a_private_key_from_everything_else)
 {
     static struct key_case cases[] = {
-        {BEGIN PLAIN END,                                                                    0,       ""                 },
-        {BEGIN LOCKED END,                                                                   -EINVAL, "passphrase"       },
-        {BEGIN "AAAA" END,                                                                   -EINVAL, "damaged"          },
-        {BEGIN "b3BlbnNzaC1rZXk*" END,                                                       -EINVAL, "damaged"          },
-        {BEGIN END,                                                                          -EINVAL, "damaged"          },
-        {BEGIN PLAIN,                                                                        -EINVAL, "is no private key"},
-        {BEGIN PLAIN "\n-----END RSA PRIVATE KEY-----",                                      -EINVAL, "is no private key"},
-        {"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----",             0,       ""                 },
-        {"-----BEGIN RSA PRIVATE KEY-----\n!\n-----END RSA PRIVATE KEY-----",                -EINVAL,
-         "is no private key"                                                                                             },
+        {BEGIN PLAIN END, 0, ""},
+        {BEGIN LOCKED END, -EINVAL, "passphrase"},
+        {BEGIN "AAAA" END, -EINVAL, "damaged"},
+        {BEGIN "b3BlbnNzaC1rZXk*" END, -EINVAL, "damaged"},
+        {BEGIN END, -EINVAL, "damaged"},
+        {BEGIN PLAIN, -EINVAL, "is no private key"},
+        {BEGIN PLAIN "\n-----END RSA PRIVATE KEY-----", -EINVAL, "is no private key"},
+        {"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", 0, ""},
+        {"-----BEGIN RSA PRIVATE KEY-----\n!\n-----END RSA PRIVATE KEY-----", -EINVAL,
+         "is no private key"},
         {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----",
-         -EINVAL,                                                                                     "passphrase"       },
-        {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",                     -EINVAL,
-         "is no private key"                                                                                             },
-        {"-----BEGIN ",                                                                      -EINVAL, "is no private key"},
-        {ED25519,                                                                            -EINVAL, "is no private key"},
-        {"",                                                                                 -EINVAL, "is no private key"},
+         -EINVAL, "passphrase"},
+        {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", -EINVAL,
+         "is no private key"},
+        {"-----BEGIN ", -EINVAL, "is no private key"},
+        {ED25519, -EINVAL, "is no private key"},
+        {"", -EINVAL, "is no private key"},
     };
     return cr_make_param_array(struct key_case, cases, COUNT_OF(cases));
 }
@@ -59,20 +59,20 @@ ParameterizedTest(struct key_case *c, sshkey, tells_a_private_key_from_everythin
 ParameterizedTestParameters(sshkey, tells_public_keys_from_everything_else)
 {
     static struct key_case cases[] = {
-        {ED25519,                                                                        0,       ""                 },
-        {RSA " somebody@somewhere",                                                      0,       ""                 },
-        {"# broker\n\n" ED25519 "\n" RSA,                                                0,       ""                 },
-        {ED25519 "\nrubbish",                                                            -EINVAL, "line 2"           },
-        {"command=\"x\" " ED25519,                                                       -EINVAL, "line 1"           },
+        {ED25519, 0, ""},
+        {RSA " somebody@somewhere", 0, ""},
+        {"# broker\n\n" ED25519 "\n" RSA, 0, ""},
+        {ED25519 "\nrubbish", -EINVAL, "line 2"},
+        {"command=\"x\" " ED25519, -EINVAL, "line 1"},
         {"ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB", -EINVAL,
-         "line 1"                                                                                                    },
-        {"ssh-ed25519",                                                                  -EINVAL, "line 1"           },
-        {"ssh-ed25519 ",                                                                 -EINVAL, "line 1"           },
-        {"ssh-ed25519 AAAA",                                                             -EINVAL, "line 1"           },
-        {"ssh-dss AAAA",                                                                 -EINVAL, "line 1"           },
-        {BEGIN PLAIN END,                                                                -EINVAL, "line 1"           },
-        {"# only a comment",                                                             -EINVAL, "has no public key"},
-        {"",                                                                             -EINVAL, "has no public key"},
+         "line 1"},
+        {"ssh-ed25519", -EINVAL, "line 1"},
+        {"ssh-ed25519 ", -EINVAL, "line 1"},
+        {"ssh-ed25519 AAAA", -EINVAL, "line 1"},
+        {"ssh-dss AAAA", -EINVAL, "line 1"},
+        {BEGIN PLAIN END, -EINVAL, "line 1"},
+        {"# only a comment", -EINVAL, "has no public key"},
+        {"", -EINVAL, "has no public key"},
     };
     return cr_make_param_array(struct key_case, cases, COUNT_OF(cases));
 }

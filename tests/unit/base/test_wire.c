@@ -45,7 +45,9 @@ static struct blob *given_frame_with_records(void)
     return frame;
 }
 
-static int read_records(struct wire_cursor *c, struct wire_hello *hello, struct wire_task *task,
+static int read_records(struct wire_cursor *c,
+                        struct wire_hello *hello,
+                        struct wire_task *task,
                         struct wire_attempt *attempt)
 {
     if (wire_get_hello(c, hello) != 0 || wire_get_task(c, task) != 0 ||
@@ -90,7 +92,8 @@ Test(wire, is_big_endian_at_the_documented_offsets)
 {
     struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_ACK, 0x0102030405060708, 0);
     const uint8_t expected[WIRE_HEADER_BYTES] = {
-        1, 5, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 0,
+        1, 5, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8,
+        0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 0,
     };
 
     wire_frame_set_flags(frame, WIRE_FLAG_RESEND);

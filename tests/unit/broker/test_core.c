@@ -1,4 +1,5 @@
-/* The pure core, driven by hand-made clients and agents. Names of tests follow the promises of PROTOCOL.md. */
+/* The pure core, driven by hand-made clients and agents. Names of tests follow the promises of
+ * PROTOCOL.md. */
 #include "broker/core.h"
 
 #include "base/link.h"

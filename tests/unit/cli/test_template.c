@@ -13,11 +13,11 @@ struct row {
 ParameterizedTestParameters(template, puts_the_argument_where_it_belongs)
 {
     static struct row rows[] = {
-        {{"echo"},               "echo|A B"       },
-        {{"echo", "{}"},         "echo|A B"       },
-        {{"echo", "x{}y{}"},     "echo|xA ByA B"  },
-        {{"{}"},                 "A B"            },
-        {{"echo", "{", "}"},     "echo|{|}|A B"   },
+        {{"echo"}, "echo|A B"},
+        {{"echo", "{}"}, "echo|A B"},
+        {{"echo", "x{}y{}"}, "echo|xA ByA B"},
+        {{"{}"}, "A B"},
+        {{"echo", "{", "}"}, "echo|{|}|A B"},
         {{"echo", "{}{}", "{}"}, "echo|A BA B|A B"},
     };
     return cr_make_param_array(struct row, rows, COUNT_OF(rows));

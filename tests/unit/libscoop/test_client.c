@@ -9,9 +9,7 @@
 static struct client client;
 static int in[COUNT];
 static int out[COUNT];
-static const struct identity program = {
-    .name = "prog", .sha256 = {1, 2, 3}
-};
+static const struct identity program = {.name = "prog", .sha256 = {1, 2, 3}};
 
 /* Numbers that do not meet those of registered functions. */
 static const struct scoop_function absolute = {
@@ -329,16 +327,15 @@ static void deliver_failure(uint64_t no, enum wire_outcome outcome, const char *
 {
     const struct wire_failure failure = {
         .code = 7,
-        .host = {(const uint8_t *)"w1", 2          },
-        .text = {(const uint8_t *)why,  strlen(why)},
+        .host = {(const uint8_t *)"w1", 2},
+        .text = {(const uint8_t *)why, strlen(why)},
     };
     struct blob *bytes = blob_new(64);
     struct blob *results = wire_frame_new(WIRE_RESULTS, 9, 64);
 
     cr_assert_eq(wire_put_failure(bytes, &failure), 0);
     const struct wire_result result = {
-        .no = no, .outcome = outcome, .attempts = 3, .bytes = {bytes->data, bytes->size}
-    };
+        .no = no, .outcome = outcome, .attempts = 3, .bytes = {bytes->data, bytes->size}};
     cr_assert_eq(wire_put_result(results, &result), 0);
     wire_frame_add_count(results, 1);
     deliver(results);
@@ -431,15 +428,8 @@ Test(client, gives_up_everything_with_one_reason)
 Test(client, carries_bytes_of_any_size_a_large_one_alone)
 {
     static uint8_t large[1 << 20];
-    const struct scoop_bytes arguments[] = {
-        {"a",   1            },
-        {NULL,  0            },
-        {large, sizeof(large)},
-        {"b",   1            }
-    };
-    struct scoop_bytes results[4] = {
-        {NULL, 0}
-    };
+    const struct scoop_bytes arguments[] = {{"a", 1}, {NULL, 0}, {large, sizeof(large)}, {"b", 1}};
+    struct scoop_bytes results[4] = {{NULL, 0}};
     struct job job = {.function = &text, .count = 4, .in_each = arguments, .out_each = results};
     struct wire_header header;
     struct wire_cursor body;

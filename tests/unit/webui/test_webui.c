@@ -62,9 +62,7 @@ Test(json, fits_into_a_response_whatever_the_numbers)
 
 Test(status, of_a_broker_that_never_answered_is_complete_too)
 {
-    const struct counts_view counts = {
-        .stale = true, .count = 2, .history = {(double)NAN, 1.5}
-    };
+    const struct counts_view counts = {.stale = true, .count = 2, .history = {(double)NAN, 1.5}};
     const struct cluster_view cluster = {.reason = "no \"broker\" \xff\n"};
     json_t *status = given_status(&counts, &cluster);
     const json_t *broker = json_object_get(status, "broker");
@@ -83,8 +81,8 @@ Test(status, shows_workers_tasks_and_the_last_computation)
 {
     const struct counts_view counts = {.coins = 1, .hashes = 16};
     const struct scoop_worker workers[] = {
-        {.host = "w1", .version = "1", .state = "ready", .slots = 2,               .busy = 1,       .done = 7},
-        {.host = "w2",            .version = "1",               .state = "lost",      .slots = 2, .silent_ms = 4000},
+        {.host = "w1", .version = "1", .state = "ready", .slots = 2, .busy = 1, .done = 7},
+        {.host = "w2", .version = "1", .state = "lost", .slots = 2, .silent_ms = 4000},
     };
     const struct scoop_cluster known = {
         .version = "1", .ready = 3, .leased = 2, .done = 7, .worker_count = 2, .workers = workers};

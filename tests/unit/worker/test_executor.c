@@ -250,17 +250,17 @@ struct nonsense_case {
 ParameterizedTestParameters(executor, is_not_believed_nonsense)
 {
     static struct nonsense_case cases[] = {
-        {"another task",               {.bytes = 4, .id = 2, .outcome = WIRE_OK}           },
-        {"a result that is too short", {.bytes = 3, .id = 1, .outcome = WIRE_OK}           },
-        {"a result that is too long",  {.bytes = 5, .id = 1, .outcome = WIRE_OK}           },
-        {"an endless result",          {.bytes = UINT32_MAX, .id = 1, .outcome = WIRE_OK}  },
-        {"crashed, says who runs",     {.bytes = 4, .id = 1, .outcome = WIRE_CRASHED}      },
-        {"lost",                       {.bytes = 4, .id = 1, .outcome = WIRE_LOST}         },
-        {"an unknown outcome",         {.bytes = 4, .id = 1, .outcome = 99}                },
-        {"a failure that is none",     {.bytes = 4, .id = 1, .outcome = WIRE_FAILED}       },
-        {"a failure without bytes",    {.bytes = 0, .id = 1, .outcome = WIRE_FAILED}       },
-        {"an endless failure",         {.bytes = 1U << 30, .id = 1, .outcome = WIRE_FAILED}},
-        {"ready again",                {.bytes = 0, .id = 1, .outcome = CHANNEL_READY}     },
+        {"another task", {.bytes = 4, .id = 2, .outcome = WIRE_OK}},
+        {"a result that is too short", {.bytes = 3, .id = 1, .outcome = WIRE_OK}},
+        {"a result that is too long", {.bytes = 5, .id = 1, .outcome = WIRE_OK}},
+        {"an endless result", {.bytes = UINT32_MAX, .id = 1, .outcome = WIRE_OK}},
+        {"crashed, says who runs", {.bytes = 4, .id = 1, .outcome = WIRE_CRASHED}},
+        {"lost", {.bytes = 4, .id = 1, .outcome = WIRE_LOST}},
+        {"an unknown outcome", {.bytes = 4, .id = 1, .outcome = 99}},
+        {"a failure that is none", {.bytes = 4, .id = 1, .outcome = WIRE_FAILED}},
+        {"a failure without bytes", {.bytes = 0, .id = 1, .outcome = WIRE_FAILED}},
+        {"an endless failure", {.bytes = 1U << 30, .id = 1, .outcome = WIRE_FAILED}},
+        {"ready again", {.bytes = 0, .id = 1, .outcome = CHANNEL_READY}},
     };
     return cr_make_param_array(struct nonsense_case, cases, COUNT_OF(cases));
 }
