@@ -45,7 +45,7 @@ SCOOP_BYTES_FUNCTION(too_large)
 Test(function, is_found_by_its_whole_name_only)
 {
     cr_assert_eq(function_find("absolute", 8), SCOOP_HANDLE(absolute));
-    cr_assert_null(function_find("absolut", 7));
+    cr_assert_null(function_find("absolu", 6));
     cr_assert_null(function_find("", 0));
 }
 
