@@ -157,21 +157,25 @@ static int start_worker(struct supervisor *s)
     return s->worker < 0 ? s->worker : 0;
 }
 
-/* The end of a failed child's log, on stderr. */
+/* The end of a failed child's log, on stderr, in whole lines. */
 static void show_log(const struct supervisor *s, const char *name)
 {
     char path[PATH_LENGTH];
     char tail[1024];
+    const char *from = tail;
 
     snprintf(path, sizeof(path), "%s/%s.log", s->folder, name);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (lseek(fd, -(off_t)sizeof(tail), SEEK_END) < 0)
+    const bool cut = lseek(fd, -(off_t)sizeof(tail), SEEK_END) > 0;
+    if (!cut)
         lseek(fd, 0, SEEK_SET);
     const ssize_t length = read(fd, tail, sizeof(tail));
+    if (cut && length > 0 && memchr(tail, '\n', (size_t)length) != NULL)
+        from = (const char *)memchr(tail, '\n', (size_t)length) + 1;
     if (length > 0)
-        fprintf(stderr, "%.*s", (int)length, tail);
+        fprintf(stderr, "%.*s", (int)(tail + length - from), from);
     close(fd);
 }
 

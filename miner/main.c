@@ -54,8 +54,11 @@ run(struct miner *miner, const struct config *config, struct metrics *metrics, i
                                                  .health_context = miner},
                          &httpd);
 
-    if (rc == 0)
-        rc = miner_run(miner, stop_fd);
+    if (rc != 0)
+        return rc; /* it has said why */
+    rc = miner_run(miner, stop_fd);
+    if (rc != 0)
+        log_error("miner_failed", "reason=\"%s\"", strerrordesc_np(-rc));
     httpd_stop(httpd, 0);
     return rc;
 }
@@ -84,8 +87,8 @@ static int mine(const struct config *config, struct metrics *metrics, int stop_f
         rc = miner_new(&config->miner, metrics, ledger, &miner);
     if (rc == 0)
         rc = run(miner, config, metrics, stop_fd);
-    if (rc != 0)
-        log_error("miner_failed", "reason=\"%s\"", strerrordesc_np(-rc));
+    else
+        log_error("start_failed", "reason=\"%s\"", strerrordesc_np(-rc));
     if (ledger != NULL && flush(ledger) != 0)
         rc = -ETIMEDOUT;
     miner_free(miner);

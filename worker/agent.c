@@ -22,6 +22,9 @@
 
 /* Frames and descriptor events handled in one turn. */
 #define FRAMES_MAX 64
+
+/* Without a link for so long, the agent says that it has no broker. */
+#define MISSING_MS 3000
 #define EVENTS_MAX 64
 
 /* How long BYE may take to be acknowledged. */
@@ -49,6 +52,7 @@ struct agent {
     int64_t state_end_ms; /* of DRAINING and LEAVING */
     int64_t checked_ms;
     int64_t linked_ms; /* when the link was open last, or the start */
+    bool told_missing; /* that the broker is not there, since then */
     int exit_code;
 };
 
@@ -272,15 +276,24 @@ static void take_signal(struct agent *a, int64_t now_ms)
         pool_reap(&a->pool, now_ms);
 }
 
-/* Without a broker for too long: nobody would ever end us. */
+/* Without a broker for a while: say so, once. For too long: nobody would ever end us. */
 static void check_link(struct agent *a, int64_t now_ms)
 {
-    if (dialler_is_open(a->dialler))
+    if (dialler_is_open(a->dialler)) {
         a->linked_ms = now_ms;
-    if (a->config->gone_ms == 0 || now_ms - a->linked_ms < a->config->gone_ms)
+        a->told_missing = false;
+        return;
+    }
+    const int64_t missing_ms = now_ms - a->linked_ms;
+    if (!a->told_missing && missing_ms >= MISSING_MS) {
+        log_warn("broker_unreachable", "endpoint=%s silent_ms=%lld", a->config->endpoint,
+                 (long long)missing_ms);
+        a->told_missing = true;
+    }
+    if (a->config->gone_ms == 0 || missing_ms < a->config->gone_ms)
         return;
     log_error("broker_missing", "endpoint=%s silent_ms=%lld", a->config->endpoint,
-              (long long)(now_ms - a->linked_ms));
+              (long long)missing_ms);
     stop(a, EXIT_FAILURE);
 }
 

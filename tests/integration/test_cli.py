@@ -132,9 +132,12 @@ def test_run_that_is_ended_leaves_nothing_behind(started, private, number):
 def test_run_says_why_when_its_broker_dies(started, private):
     scoop = started("run", MISBEHAVE, "slow", "100000")
     scoop.wait_for("begin", stdout=True)
+    for _ in range(10):  # for a log that is too long to be shown
+        assert run("scoop", "info", "--broker", f"ipc://{next(private.iterdir())}/client").returncode == 0
     os.kill(next(pid for pid in descendants(scoop.pid) if name_of(pid) == "scoop-broker"), signal.SIGKILL)
     assert scoop.wait() == 128 + signal.SIGTERM
     assert "scoop-broker was killed by signal 9" in scoop.log
+    assert all(line.startswith(("ts=", "scoop")) for line in scoop.events), scoop.log
     assert list(private.iterdir()) == []
 
 

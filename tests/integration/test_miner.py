@@ -426,3 +426,11 @@ def test_health_asks_the_running_instance(mine):
     assert run("miner", "--health", "--listen", listen).returncode == 0
     miner.stop()
     assert run("miner", "--health", "--listen", listen).returncode == 1
+
+
+def test_an_address_in_use_is_one_error():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        outcome = run("miner", "--listen", "127.0.0.1:%d" % taken.getsockname()[1])
+    assert outcome.returncode == 1
+    errors = [line for line in outcome.stderr.splitlines() if "lvl=error" in line]
+    assert len(errors) == 1 and "Address already in use" in errors[0], outcome.stderr

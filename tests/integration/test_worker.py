@@ -514,6 +514,15 @@ def test_leaves_at_once_when_idle(broker, agent):
     assert process.wait(2) == 0
 
 
+def test_an_agent_without_a_broker_says_so_once(start, tmp_path):
+    process = start("scoop-worker", "run", "--broker", f"ipc://{tmp_path}/nobody", ready=None)
+    said = process.wait_for("ev=broker_unreachable")
+    assert said["endpoint"] == f"ipc://{tmp_path}/nobody"
+    time.sleep(1)
+    assert process.log.count("broker_unreachable") == 1
+    assert process.stop() == 0
+
+
 # ---- settings ----
 
 
