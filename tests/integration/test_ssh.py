@@ -1,4 +1,4 @@
-"""The broker starts agents over ssh: DESIGN.md section 7, with real ssh and sshd on loopback."""
+"""The broker starts agents over ssh, with real ssh and sshd on loopback."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+import zmq
 from programs import as_user, children, environment, eventually, run
 from ssh_site import Site
 
@@ -138,6 +139,31 @@ def test_a_host_with_another_host_key_is_named_and_the_others_go_on(site, worker
     metrics = urllib.request.urlopen(running.url + "/metrics", timeout=5).read().decode()
     assert "\nscoop_hosts 2\n" in metrics
     assert "\nscoop_hosts_ready 1\n" in metrics
+
+
+def test_while_keys_are_rotated_the_old_and_the_new_one_are_good(site, worker, broker):
+    new_public, new_secret = zmq.curve_keypair()
+    both = {
+        "client-keys": ("client_curve_key.pub", new_public.decode() + "\n"),
+        "ssh-host-key": ("ssh_host_rsa_key.pub", site.text("other_key.pub")),
+        "client-key": ("ssh_client_rsa_key.pub", site.text("other_key.pub")),
+    }
+    files = {option: site.write(f"both-{option}", site.text(old) + new, 0o444)
+             for option, (old, new) in both.items()}
+    worker("127.0.0.2", **{"client-key": files["client-key"]})
+    worker("127.0.0.3", **{"client-key": files["client-key"],
+                           "host-key": site.write("new-host-key", site.text("other_key"),
+                                                  for_worker=True)})
+    options = {option: files[option] for option in ("client-keys", "ssh-host-key")}
+    for ssh_key in ("ssh_client_rsa_key", "other_key"):
+        running = broker("127.0.0.2,127.0.0.3", **options, **{"ssh-key": site.path(ssh_key)})
+        eventually(lambda: count(running, "agent_joined") == 2, f"both hosts, with {ssh_key}")
+        for client_key in (site.path("client_curve_key"),
+                           site.write("new-client-key", new_secret.decode() + "\n")):
+            done = run("scoop", "info", env={**site.client_environment(),
+                                             "SCOOP_CLIENT_KEY_FILE": client_key})
+            assert (done.returncode, done.stderr) == (0, "")
+        assert running.stop() == 0
 
 
 def test_a_broker_with_another_key_is_refused(site, worker, broker):
