@@ -5,7 +5,7 @@
  * ours. Admitted peers carry their key as "User-Id" of each message, which is how the loop knows
  * whose link it is. Fails closed: the handler's socket stays bound while its thread is dead, so
  * that handshakes wait until they time out, and admit_is_alive() tells the health check. Source:
- * ZeroMQ RFC 27 (ZAP), DESIGN.md section 7. Functions may be called from any thread unless said
+ * ZeroMQ RFC 27 (ZAP), PROTOCOL.md section 2. Functions may be called from any thread unless said
  * otherwise. */
 #ifndef BROKER_ADMIT_H
 #define BROKER_ADMIT_H

@@ -5,7 +5,7 @@
  * admitted for as long as the session lasts. A session that ends, or an address that left its
  * name for 10 s, has its key revoked, and the loop is told. Addresses that fail are tried again
  * with growing pauses; each change of state is one log line. A thread of its own does all this.
- * Source: DESIGN.md section 7, REQUIREMENTS S0-16...S0-19. */
+ * Source: PROTOCOL.md section 2. */
 #ifndef BROKER_LAUNCHER_H
 #define BROKER_LAUNCHER_H
 

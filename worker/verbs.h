@@ -10,7 +10,7 @@ int verb_run(int argc, char **argv);
 
 /* Run sshd as the user that this is, so that the broker can log in and start the agent; ends
  * when sshd does. The first process of a worker's container: `scoop-worker sshd`. Source:
- * DESIGN.md section 7. */
+ * PROTOCOL.md section 2. */
 int verb_sshd(int argc, char **argv);
 
 /* What sshd runs for the broker, whatever the broker's ssh asked for: read a configuration from
