@@ -55,7 +55,7 @@ def stack_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def deployed(lab, images, stack_folder):
     stack = Stack(lab, stack_folder)
-    stack.deploy()
+    stack.deploy(wait=False)
     yield stack
     if stack.leftovers():
         stack.remove()
@@ -63,9 +63,16 @@ def deployed(lab, images, stack_folder):
 
 @pytest.fixture
 def stack(deployed, request):
-    """The stack, all services running; on a failure, its logs are shown."""
+    """The stack, all services running; on a failure, its logs are shown. Once it did not come to run,
+    no other test waits for it."""
     request.node.swarm_stack = deployed
-    deployed.await_running()
+    if deployed.broken:
+        pytest.fail(f"as before: {deployed.broken}")
+    try:
+        deployed.await_running()
+    except AssertionError as error:
+        deployed.broken = error
+        raise
     return deployed
 
 

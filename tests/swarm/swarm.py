@@ -80,6 +80,7 @@ class Stack:
         self.lab = lab
         self.name = name
         self.folder = pathlib.Path(folder)
+        self.broken = None
 
     @staticmethod
     def prepare(folder):
@@ -121,19 +122,23 @@ class Stack:
                 for name, count in rows}
 
     def running(self):
+        """Are all replicas that are wanted there, and no update is under way?"""
         replicas = self.replicas()
-        ready = sorted(replicas) == SERVICES and all(is_ == want and (want or name == "miner")
-                                                     for name, (is_, want) in replicas.items())
-        return replicas if ready and self.settled() else None
+        assert sorted(replicas) == SERVICES, replicas
+        assert all(is_ == want for is_, want in replicas.values()), replicas
+        return self.settled()
 
     def settled(self):
-        states = [self.service("inspect", f"{self.name}_{service}", "--format",
-                               "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}")
-                  for service in SERVICES]
-        return not any(state in ("updating", "rollback_started") for state in states)
+        states = self.service("inspect", *[f"{self.name}_{service}" for service in SERVICES],
+                              "--format", "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}")
+        return not {"updating", "rollback_started"} & set(states.split())
 
     def await_running(self, deadline_s=CONVERGE_S):
         return eventually(f"all services of {self.name} running", deadline_s, self.running)
+
+    def update(self, service, *options):
+        """Begin to update a service; await_running() waits for the end."""
+        self.service("update", "--detach", "--quiet", *options, f"{self.name}_{service}")
 
     def scale(self, service, count):
         self.service("scale", "--detach", f"{self.name}_{service}={count}")

@@ -80,17 +80,17 @@ def test_containers_have_no_rights_to_lose(stack, service):
 @pytest.mark.parametrize("service", SERVICES)
 def test_images_hold_no_compiler_sudo_or_package_manager(stack, service):
     node, container = somewhere(stack, service)
-    for tool in ("sudo", "su", "cc", "gcc", "c99", "apt-get", "dpkg"):
-        found = stack.lab("docker", node, "exec", container, "which", tool, check=False)
-        assert found.returncode != 0, f"{tool} in {service}"
+    found = stack.lab("docker", node, "exec", container, "which", "sudo", "su", "cc", "gcc", "c99",
+                      "make", "apt-get", "dpkg", "sh", check=False)
+    assert found.stdout.split() == ["/usr/bin/sh"]  # which says all that it finds
 
 
 def test_a_broken_image_is_rolled_back(stack):
     before = stack.service("inspect", f"{stack.name}_hasher", "--format",
                            "{{.Spec.TaskTemplate.ContainerSpec.Args}}")
-    stack.lab("docker", "m", "service", "update", "--quiet", "--args", "hasher --nonsense",
-              f"{stack.name}_hasher", check=False, deadline_s=120)
-    stack.await_running()
+    stack.update("hasher", "--args", "hasher --nonsense")
+    eventually("the roll-back", 90, lambda: "rollback_completed" in stack.service(
+        "inspect", f"{stack.name}_hasher", "--format", "{{.UpdateStatus.State}}"))
     assert before == stack.service("inspect", f"{stack.name}_hasher", "--format",
                                    "{{.Spec.TaskTemplate.ContainerSpec.Args}}")
     eventually("hasher answers", 10, lambda: stack.curl("w1", 8002)[0] == 200)

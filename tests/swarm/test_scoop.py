@@ -41,10 +41,9 @@ def test_workers_are_listed_with_their_slots(stack):
 
 
 def test_slots_follow_the_cpu_limit_of_the_container(stack):
-    name = f"{stack.name}_root_worker"
-    stack.service("update", "--quiet", "--limit-cpu", "1", name)
+    stack.update("root_worker", "--limit-cpu", "1")
     eventually("a worker with one slot", 30, lambda: slots_of(stack) == [1, CPUS, CPUS])
-    stack.service("update", "--quiet", "--limit-cpu", "0", name)
+    stack.update("root_worker", "--limit-cpu", "0")
     eventually("all slots again", 30, lambda: slots_of(stack) == [CPUS] * 3)
 
 

@@ -79,15 +79,16 @@ def test_ssh_with_the_right_key_runs_nothing_but_serve(stack, tmp_path):
 
 
 def test_a_worker_with_another_host_key_is_not_used_and_the_others_are(stack, tmp_path):
-    name = f"{stack.name}_root_worker"
     secret = f"{stack.name}_other_host_key"
     eventually("three workers", 30, lambda: len(stack.workers()) == 3)
     command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other")
     stack.lab.docker("m", "secret", "create", secret, tmp_path / "other")
-    stack.service("update", "--quiet", "--secret-rm", f"{stack.name}_ssh_host_rsa_key_v1",
-                  "--secret-add",
-                  f"source={secret},target=ssh_host_rsa_key,uid=10001,gid=10001,mode=0400", name)
+    before = stack.container("root_worker")
+    stack.update("root_worker", "--secret-rm", f"{stack.name}_ssh_host_rsa_key_v1", "--secret-add",
+                 f"source={secret},target=ssh_host_rsa_key,uid=10001,gid=10001,mode=0400")
     try:
+        eventually("the new container", 30,
+                   lambda: stack.containers("root_worker", "m") not in ([], [before]))
         addresses = stack.inside("root_worker", "ip", "-4", "-o", "addr").stdout
         address = re.search(r"inet (10\.[\d.]+)/", addresses)[1]
         eventually("the broker says which host", 40, lambda: [
@@ -97,7 +98,7 @@ def test_a_worker_with_another_host_key_is_not_used_and_the_others_are(stack, tm
         done = stack.inside("webui", "sh", "-c", "seq 20 | scoop map echo {}", deadline_s=60)
         assert done.stdout.split() == [str(number) for number in range(1, 21)]
     finally:
-        stack.service("rollback", "--quiet", name)
+        stack.service("rollback", "--quiet", f"{stack.name}_root_worker")
         stack.lab.docker("m", "secret", "rm", secret)
     eventually("three workers again", 40, lambda: len(stack.workers()) == 3)
 

@@ -53,11 +53,26 @@ def test_a_removed_stack_leaves_nothing(stack):
     eventually("nothing is left", 20, lambda: stack.leftovers() == [])
 
 
-def test_another_name_does_as_well(lab, images, stack_folder, request):
-    other = Stack(lab, stack_folder, "foo")
+def computes(lab, folder, name, request):
+    other = Stack(lab, folder, name)
     request.node.swarm_stack = other
     other.deploy()
     try:
         eventually("equal", 40, lambda: other.curl("w1", 8000, "/scoop")[1].strip() == EQUAL)
+        return other.workers()
     finally:
         other.remove()
+
+
+def test_another_name_does_as_well(lab, images, stack_folder, request):
+    assert len(computes(lab, stack_folder, "foo", request)) >= 1
+
+
+def test_one_host_alone_does_as_well(lab, images, stack_folder, request):
+    for node in ("w1", "w2"):
+        lab.docker("m", "node", "update", "--availability", "drain", node)
+    try:
+        assert list(computes(lab, stack_folder, "alone", request)) == ["m"]
+    finally:
+        for node in ("w1", "w2"):
+            lab.docker("m", "node", "update", "--availability", "active", node)
