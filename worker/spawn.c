@@ -13,8 +13,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* Descriptors as the executor finds them. */
 enum { FD_MEMORY = 3, FD_BELL = 4, FD_FIRST_UNUSED = 5 };
 
