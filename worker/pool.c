@@ -488,23 +488,33 @@ static bool is_executor(const void *pool, pid_t pid)
     return find_by_pid(pool, pid) != NULL;
 }
 
+/* Reap one child that has ended. False: there is none. */
+static bool reap_one(struct pool *pool, int64_t now_ms)
+{
+    siginfo_t ended = {0};
+    int status = 0;
+
+    /* Looked at before it is reaped: until then its number names its group and nobody else's. */
+    if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
+        return false;
+    struct executor *const e = find_by_pid(pool, ended.si_pid);
+    if (e != NULL)
+        kill(-e->pid, SIGKILL);
+    (void)waitpid(ended.si_pid, &status, 0);
+    if (e != NULL)
+        bury(pool, e, status, now_ms);
+    return true;
+}
+
 void pool_reap(struct pool *pool, int64_t now_ms)
 {
-    for (;;) {
-        siginfo_t ended = {0};
-        int status = 0;
+    bool any = false;
 
-        /* Looked at before it is reaped: until then its number names its group and nobody else's. */
-        if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
-            return;
-        struct executor *const e = find_by_pid(pool, ended.si_pid);
-        if (e != NULL)
-            kill(-e->pid, SIGKILL);
-        (void)waitpid(ended.si_pid, &status, 0);
-        if (e != NULL)
-            bury(pool, e, status, now_ms);
+    while (reap_one(pool, now_ms))
+        any = true;
+    /* Once for all of them: where many end at a time, listing the children takes its time. */
+    if (any)
         strays_kill(is_executor, pool);
-    }
 }
 
 bool pool_is_empty(const struct pool *pool)
