@@ -1,6 +1,6 @@
-/* Feeding and collecting; the start of the process is in spawn.c. Invariants: `flying` mirrors exactly what is in the
- * ring of tasks or being run; own positions and counts live in private memory; every number that comes out of the
- * shared memory is copied first and judged then. */
+/* Feeding and collecting; the start of the process is in spawn.c. Invariants: `flying` mirrors
+ * exactly what is in the ring of tasks or being run; own positions and counts live in private
+ * memory; every number that comes out of the shared memory is copied first and judged then. */
 #include "executor.h"
 
 #include "base/clock.h"
@@ -65,7 +65,8 @@ static uint64_t cost_of(const struct function *function)
     return function->mean_ns > FUNCTION_COST_MIN_NS ? function->mean_ns : FUNCTION_COST_MIN_NS;
 }
 
-/* Room in the ring of tasks; 0 when the executor wrote nonsense there: the next collect finds out. */
+/* Room in the ring of tasks; 0 when the executor wrote nonsense there: the next collect finds out.
+ */
 static size_t room_of(struct executor *e)
 {
     size_t room = 0;
@@ -115,8 +116,8 @@ static int grow_numbers(struct executor *e)
     return 0;
 }
 
-/* Tell it of this function, if it does not know it yet. -EPROTO: it knows too many already, or there is no room in
- * a ring that is all but empty. */
+/* Tell it of this function, if it does not know it yet. -EPROTO: it knows too many already, or
+ * there is no room in a ring that is all but empty. */
 static int define(struct executor *e, const struct function *f)
 {
     const struct channel_task head = {

@@ -1,5 +1,6 @@
-/* Invariants: an executor stands in its program's `busy` list while it has tasks, else in `idle`; `busy` counts the
- * former; a task is in `waiting`, in one executor's `flying`, or reported. */
+/* Invariants: an executor stands in its program's `busy` list while it has tasks, else in
+ * `idle`; `busy` counts the former; a task is in `waiting`, in one executor's `flying`, or
+ * reported. */
 #include "pool.h"
 
 #include "base/clock.h"
@@ -25,7 +26,8 @@
 /* A program that was refused is looked for again after this: it may have been installed since. */
 #define LOOK_AGAIN_MS 1000
 
-/* Processes started in one turn: each takes about a millisecond, and the lease wants to be renewed meanwhile. */
+/* Processes started in one turn: each takes about a millisecond, and the lease wants to be
+ * renewed meanwhile. */
 #define STARTS_PER_TURN 16
 
 /* Tasks put between two looks of the executors. */
