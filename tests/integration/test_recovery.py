@@ -90,6 +90,7 @@ def assert_all_right(results, count):
 # ---- 1. An accepted task is not lost. ----
 
 
+@pytest.mark.tsan
 def test_an_accepted_task_is_not_lost_when_executors_are_killed(cluster):
     client = cluster.start_client(200, 20)
     dice = random.Random(1)
@@ -187,6 +188,7 @@ def test_a_result_reaches_the_submitting_session_exactly_once(cluster):
         assert_all_right(ends(client), 60)
 
 
+@pytest.mark.tsan
 def test_the_value_belongs_to_that_task(cluster):
     clients = [cluster.start_client(5000, 0) for _ in range(3)]
     dice = random.Random(2)
@@ -201,6 +203,7 @@ def test_the_value_belongs_to_that_task(cluster):
 # ---- 5. Crashes. ----
 
 
+@pytest.mark.tsan
 def test_a_crashing_task_is_stopped_after_three_tries(cluster):
     results = ends(cluster.start_client(100, 5, 13, "crash"))
     bad = results.pop(13)
@@ -299,7 +302,7 @@ def test_a_silent_agent_is_given_up_after_its_lease(cluster):
     silent.send_signal(signal.SIGSTOP)
     before_s = time.monotonic()
     results = ends(client)
-    assert 2.5 < time.monotonic() - before_s < 5
+    assert 2.5 < time.monotonic() - before_s < 6
     assert_all_right(results, 4)
     # Nothing it says later is obeyed: it comes back as a new incarnation.
     silent.send_signal(signal.SIGCONT)
@@ -338,7 +341,7 @@ def test_a_long_task_does_not_hold_up_the_short_ones_behind_it(start, tmp_path):
     cluster.start_broker()
     cluster.start_worker(2)
     client = cluster.start_client(2000, 0, 1000, "stay")
-    eventually(lambda: len(cluster.executions()) == 2000, "all have begun, and one still runs", 2.5)
+    eventually(lambda: len(cluster.executions()) == 2000, "all have begun, and one still runs", 4.5)
     assert client.process.poll() is None
     assert_all_right(ends(client), 2000)
     assert cluster.times_run() == {number: 1 for number in range(2000)}

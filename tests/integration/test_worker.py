@@ -65,6 +65,7 @@ def test_tells_its_slots(broker, agent):
     assert broker.slots == 3
 
 
+@pytest.mark.tsan
 def test_runs_tasks_and_returns_their_results(broker, agent):
     agent()
     f = broker.function("absolute", 4, 4)
@@ -318,6 +319,7 @@ def test_a_killed_executor_is_a_crash_of_its_task_only(broker, agent):
     assert {o.kind for o in outcomes[1:]} == {OK}
 
 
+@pytest.mark.tsan
 def test_tasks_behind_a_crash_run_without_another_attempt(broker, agent):
     """Short tasks stand in the executor's ring behind the one that kills it."""
     agent(1)
@@ -415,6 +417,7 @@ def test_a_revoked_task_is_killed_or_dropped(broker, agent):
     assert running.kind == CANCELLED and waiting.kind == CANCELLED and other.kind == OK
 
 
+@pytest.mark.tsan
 def test_many_tasks_are_revoked_at_once(broker, agent):
     agent(2)
     f = broker.function("command", VARIABLE, VARIABLE)
@@ -473,6 +476,7 @@ def test_executors_end_with_their_agent(broker, agent):
 # ---- leaving ----
 
 
+@pytest.mark.tsan
 def test_finishes_what_runs_when_told_to_leave(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)

@@ -24,7 +24,7 @@ static const char *const oddities[] = {
 };
 
 /* How long one stays that stays. */
-#define STAY_MS 3000
+#define STAY_MS 5000
 
 struct work {
     int number;
