@@ -67,8 +67,10 @@ def test_a_node_is_cut_healed_killed_and_started(folder):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "TERM"])
 @pytest.mark.parametrize("after_s", [0.1, 1.0])
 def test_an_interrupted_start_leaves_no_trace(folder, number, after_s):
+    # A run in the background inherits SIGINT ignored, and bash cannot undo that for itself.
     starting = subprocess.Popen([HERE / "lab", "up", "2"], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, start_new_session=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                                 env=dict(os.environ, SCOOP_LAB_DIR=str(folder)))
     time.sleep(after_s)
     os.killpg(starting.pid, number)
