@@ -75,7 +75,8 @@ def test_an_interrupted_start_leaves_no_trace(folder, number, after_s):
     time.sleep(after_s)
     os.killpg(starting.pid, number)
     starting.communicate(timeout=60)
-    assert starting.returncode == 1
+    # Ended by its own trap, or by the signal itself before it had one and had begun anything.
+    assert starting.returncode in (1, -number)
     eventually("no trace", 5, lambda: traces(folder) == [])
 
 
