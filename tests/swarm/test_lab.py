@@ -30,7 +30,10 @@ def traces(folder):
 
 @pytest.fixture
 def folder(lab, tmp_path):
-    return tmp_path / f"lab{os.getpid()}"
+    """Of a lab for one test; the lab comes down at its end, passed or failed."""
+    path = tmp_path / f"lab{os.getpid()}"
+    yield path
+    Lab(path).down()
 
 
 def test_a_node_is_cut_healed_killed_and_started(folder):
