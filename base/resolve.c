@@ -1,5 +1,6 @@
-/* One detached thread per name. getaddrinfo cannot be interrupted, so thread and owner share the
- * resolver by a count of references, and stopping never waits.
+/* One thread per name. getaddrinfo cannot be interrupted, so thread and owner share the resolver by
+ * a count of references. Stopping joins a thread that sleeps, which ends at once and leaves nothing
+ * of its own behind; one that looks up is left to end in the background.
  * Invariant: after `stopped` is set under the lock, the thread touches neither wake_fd nor the set.
  */
 #include "resolve.h"
@@ -22,6 +23,9 @@ struct resolver {
     pthread_cond_t changed; /* on the monotonic clock; signalled by resolve_stop() */
     int references;         /* owner and thread; under the lock */
     bool stopped;           /* under the lock */
+    bool sleeping;          /* between two lookups; under the lock */
+    bool has_thread;        /* of the owner, like `thread` */
+    pthread_t thread;
     int wake_fd;
     int64_t interval_ms;
     uint16_t port;
@@ -133,9 +137,11 @@ static bool wait_for_turn(struct resolver *resolver)
 {
     const struct timespec due = thread_time(clock_now_ms() + resolver->interval_ms);
 
+    resolver->sleeping = true;
     while (!resolver->stopped &&
            pthread_cond_timedwait(&resolver->changed, &resolver->lock, &due) == 0)
         ;
+    resolver->sleeping = resolver->stopped;
     return !resolver->stopped;
 }
 
@@ -160,19 +166,18 @@ static void *run(void *argument)
 static int start_thread(struct resolver *resolver)
 {
     pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t all;
     sigset_t before;
 
     sigfillset(&all);
     pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     resolver->references++;
-    const int error = pthread_create(&thread, &attributes, run, resolver);
+    const int error = pthread_create(&resolver->thread, &attributes, run, resolver);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
+    resolver->has_thread = error == 0;
     if (error != 0)
         resolver->references--;
     return -error;
@@ -239,6 +244,11 @@ void resolve_stop(struct resolver *resolver)
     pthread_mutex_lock(&resolver->lock);
     resolver->stopped = true;
     pthread_cond_signal(&resolver->changed);
+    const bool ends_at_once = resolver->sleeping;
     pthread_mutex_unlock(&resolver->lock);
+    if (resolver->has_thread && ends_at_once)
+        pthread_join(resolver->thread, NULL);
+    else if (resolver->has_thread)
+        pthread_detach(resolver->thread);
     unref(resolver);
 }

@@ -178,6 +178,8 @@ describe("trouble", () => {
 
   test("without a broker the rest goes on, and the broker is found again", async () => {
     await eventually("the sentence", async () => (await text("#sentence")).includes("equal"));
+    // What the page itself has asked for is done: the browser logs every answer of 503.
+    await eventually("nothing is being computed", () => page.locator("#again").isEnabled());
     await stack.kill("broker");
     await eventually("the mark", async () => (await text("#link-broker")).includes("away"), 8000);
     assert.match(await text("#alert"), /No news from the broker/);
