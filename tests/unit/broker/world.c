@@ -1,0 +1,264 @@
+#include "world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct wire_bytes text(const char *s)
+{
+    return (struct wire_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+struct world given_world(void)
+{
+    struct world w = {.now_ms = 1000};
+
+    w.core = core_new(1, "test", w.now_ms);
+    cr_assert_not_null(w.core);
+    return w;
+}
+
+void finish(struct world *w)
+{
+    core_free(w->core);
+    core_effects_fini(&w->effects);
+    for (size_t i = 0; i < w->end_count; i++) {
+        link_fini(&w->ends[i]->link);
+        free(w->ends[i]);
+    }
+}
+
+/* ---- what an end does with a frame ---- */
+
+static void take_tasks(struct end *end, uint32_t count, struct wire_cursor *body)
+{
+    end->task_frames++;
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert_lt(end->task_count, TASKS_MAX);
+        cr_assert_eq(wire_get_task(body, &end->tasks[end->task_count++]), 0);
+    }
+}
+
+static void take_results(struct end *end, uint32_t count, struct wire_cursor *body)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_result result;
+        struct wire_failure failure = {0};
+
+        cr_assert_lt(end->result_count, TASKS_MAX);
+        cr_assert_eq(wire_get_result(body, &result), 0);
+        if (result.outcome != WIRE_OK)
+            cr_assert_eq(wire_get_failure(result.bytes, &failure), 0);
+        end->results[end->result_count].no = result.no;
+        end->results[end->result_count].outcome = result.outcome;
+        end->results[end->result_count].attempts = result.attempts;
+        end->results[end->result_count].code = failure.code;
+        end->results[end->result_count++].first_byte =
+            result.bytes.size != 0 ? result.bytes.data[0] : 0;
+    }
+}
+
+static void take_frame(struct end *end, struct blob *frame)
+{
+    struct wire_header header;
+    struct wire_cursor body;
+    enum link_verdict verdict = LINK_GAP;
+
+    cr_assert_eq(wire_frame_read(frame->data, frame->size, &header, &body), 0);
+    if (header.link != end->link.id)
+        return;
+    end->gone |= header.type == WIRE_GONE;
+    cr_assert_eq(link_receive(&end->link, &header, frame->size, &verdict), 0);
+    if (verdict != LINK_DELIVER)
+        return;
+    end->welcome |= header.type == WIRE_WELCOME;
+    end->refused |= header.type == WIRE_REFUSED;
+    if (header.type == WIRE_TASKS)
+        take_tasks(end, header.count, &body);
+    else if (header.type == WIRE_RESULTS)
+        take_results(end, header.count, &body);
+    else if (header.type == WIRE_REVOKE)
+        for (uint32_t i = 0; i < header.count; i++)
+            end->revoked[end->revoked_count++] = wire_get_u64(&body);
+    else if (header.type == WIRE_STATUS)
+        cr_assert_eq(wire_get_counters(&body, &end->counters), 0);
+}
+
+void carry_out(struct world *w)
+{
+    for (size_t i = 0; i < w->effects.count; i++) {
+        const struct core_effect *effect = &w->effects.items[i];
+
+        for (size_t e = 0; effect->type == CORE_SEND && e < w->end_count; e++) {
+            if (w->ends[e]->role == effect->role &&
+                w->ends[e]->route.bytes[0] == effect->route.bytes[0])
+                take_frame(w->ends[e], effect->frame);
+        }
+    }
+    core_effects_clear(&w->effects);
+}
+
+void turn(struct world *w)
+{
+    const struct core_event event = {.type = CORE_TURN, .now_ms = w->now_ms};
+
+    core_step(w->core, &event, &w->effects);
+    carry_out(w);
+}
+
+void deliver(struct world *w, struct end *from, struct blob *frame)
+{
+    const struct core_event event = {
+        .type = CORE_FRAME,
+        .role = from->role,
+        .now_ms = w->now_ms,
+        .route = from->route,
+        .key = from->key,
+        .frame = frame,
+    };
+
+    core_step(w->core, &event, &w->effects);
+    carry_out(w);
+}
+
+void send_frame(struct world *w, struct end *end, struct blob *frame)
+{
+    cr_assert_eq(link_push(&end->link, frame), 0);
+    deliver(w, end, frame);
+    blob_unref(frame);
+}
+
+void say_hello(struct world *w, struct end *end, uint32_t slots)
+{
+    struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_HELLO, end->link.id, 64);
+    const struct wire_hello hello = {
+        .role = end->role,
+        .pid = 1,
+        .incarnation = end->incarnation,
+        .slots = slots,
+        .host = text("h"),
+        .name = text("n"),
+        .version = text("v"),
+    };
+
+    cr_assert_eq(wire_put_hello(frame, &hello), 0);
+    wire_frame_add_count(frame, 1);
+    deliver(w, end, frame);
+}
+
+static struct end *given_end(struct world *w, enum wire_role role, uint32_t slots)
+{
+    struct end *end = calloc(1, sizeof(*end));
+
+    end->role = role;
+    end->incarnation = 100 + w->end_count;
+    end->route = (struct core_route){.size = 1, .bytes = {(uint8_t)(w->end_count + 1)}};
+    snprintf(end->key.text, sizeof(end->key.text), "key-%zu", w->end_count);
+    link_init(&end->link, 1000 + w->end_count);
+    w->ends[w->end_count++] = end;
+    say_hello(w, end, slots);
+    cr_assert(end->welcome);
+    return end;
+}
+
+struct end *given_agent(struct world *w, uint32_t slots)
+{
+    return given_end(w, WIRE_AGENT, slots);
+}
+
+struct end *given_client(struct world *w)
+{
+    struct end *client = given_end(w, WIRE_CLIENT, 0);
+    struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link.id, 64);
+    const struct wire_function function = {
+        .argument_bytes = 1,
+        .result_bytes = 1,
+        .program = text("p"),
+        .name = text("f"),
+    };
+
+    cr_assert_eq(wire_put_function(frame, &function), 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, client, frame);
+    return client;
+}
+
+struct blob *submit_frame(struct end *client, uint64_t first_no, uint32_t count)
+{
+    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 64 + count);
+    const struct wire_run run = {.count = count, .argument_bytes = 1, .first_no = first_no};
+
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_u8(frame, (uint8_t)(first_no + i));
+    wire_frame_add_count(frame, count);
+    return frame;
+}
+
+void submit(struct world *w, struct end *client, uint64_t first_no, uint32_t count)
+{
+    send_frame(w, client, submit_frame(client, first_no, count));
+    turn(w);
+}
+
+void put_outcome(struct blob *frame, const struct wire_task *task, enum wire_outcome outcome)
+{
+    struct blob *failure CLEANUP(blob_unref_p) = blob_new(64);
+    const struct wire_failure record = {.code = 139, .host = text("h"), .text = text("t")};
+    const uint8_t value = (uint8_t)task->id;
+    struct wire_attempt attempt = {
+        .id = task->id,
+        .attempt = task->attempt,
+        .outcome = outcome,
+        .run_us = 60 * 1000, /* too long for leasing ahead */
+        .bytes = {&value, 1},
+    };
+
+    if (outcome != WIRE_OK) {
+        cr_assert_eq(wire_put_failure(failure, &record), 0);
+        attempt.bytes = (struct wire_bytes){failure->data, failure->size};
+    }
+    cr_assert_eq(wire_put_attempt(frame, &attempt), 0);
+    wire_frame_add_count(frame, 1);
+}
+
+void answer(struct world *w, struct end *agent, uint32_t count, enum wire_outcome outcome)
+{
+    struct blob *frame = wire_frame_new(WIRE_OUTCOMES, agent->link.id, 64);
+
+    cr_assert_leq(count, agent->task_count);
+    for (uint32_t i = 0; i < count; i++)
+        put_outcome(frame, &agent->tasks[i], outcome);
+    agent->task_count -= count;
+    memmove(agent->tasks, agent->tasks + count, agent->task_count * sizeof(agent->tasks[0]));
+    send_frame(w, agent, frame);
+    turn(w);
+}
+
+void unreachable(struct world *w, struct end *end)
+{
+    const struct core_event event = {
+        .type = CORE_UNREACHABLE,
+        .role = end->role,
+        .now_ms = w->now_ms,
+        .route = end->route,
+    };
+
+    core_step(w->core, &event, &w->effects);
+    carry_out(w);
+}
+
+void pass(struct world *w, int64_t ms)
+{
+    for (int64_t end_ms = w->now_ms + ms; w->now_ms < end_ms;) {
+        w->now_ms += 100;
+        turn(w);
+    }
+}
+
+void ping(struct world *w, struct end *end)
+{
+    struct blob *frame CLEANUP(blob_unref_p) = link_ping(&end->link, 1);
+
+    deliver(w, end, frame);
+}

@@ -1,0 +1,87 @@
+/* A world around the pure core: hand-made clients and agents, and a clock that the test moves.
+ *
+ * Every call runs the core to its effects and hands the frames that it sends to the ends, which check that
+ * they decode and remember what they say. A failure fails the test. The world owns its ends: all of it is
+ * freed by finish(). */
+#ifndef TESTS_BROKER_WORLD_H
+#define TESTS_BROKER_WORLD_H
+
+#include "base/link.h"
+#include "broker/core.h"
+
+#define TASKS_MAX 64
+
+/* A client or an agent: its end of a link and what it has received. */
+struct end {
+    enum wire_role role;
+    struct link link;
+    struct core_route route;
+    struct core_key key;
+    uint64_t incarnation;
+    bool welcome;
+    bool gone;
+    bool refused;
+    struct wire_task tasks[TASKS_MAX]; /* received and not yet answered; arguments are not kept */
+    uint32_t task_count;
+    uint32_t task_frames;
+    uint64_t revoked[TASKS_MAX];
+    uint32_t revoked_count;
+    struct {
+        uint64_t no;
+        enum wire_outcome outcome;
+        uint16_t attempts;
+        uint32_t code;
+        uint8_t first_byte;
+    } results[TASKS_MAX];
+    uint32_t result_count;
+    struct wire_counters counters;
+};
+
+struct world {
+    struct core *core;
+    struct core_effects effects;
+    int64_t now_ms;
+    struct end *ends[8];
+    size_t end_count;
+};
+
+struct world given_world(void);
+void finish(struct world *w);
+
+/* An end that was welcomed. A client has defined function 0: one byte in, one byte out. Borrowed until
+ * finish(). */
+struct end *given_agent(struct world *w, uint32_t slots);
+struct end *given_client(struct world *w);
+
+/* Say hello under the link number that `end` has now. */
+void say_hello(struct world *w, struct end *end, uint32_t slots);
+
+/* Hand a frame to the core as it is; borrowed. */
+void deliver(struct world *w, struct end *from, struct blob *frame);
+
+/* The same as the next sequenced frame of the link; taken. */
+void send_frame(struct world *w, struct end *end, struct blob *frame);
+
+/* Submit `count` tasks whose arguments are the low bytes of their numbers; a turn follows. submit_frame()
+ * only makes the frame, for the caller to send and free. */
+void submit(struct world *w, struct end *client, uint64_t first_no, uint32_t count);
+struct blob *submit_frame(struct end *client, uint64_t first_no, uint32_t count);
+
+/* The agent answers the oldest `count` of its tasks; a turn follows. put_outcome() only adds the record of
+ * one answer to a frame. */
+void answer(struct world *w, struct end *agent, uint32_t count, enum wire_outcome outcome);
+void put_outcome(struct blob *frame, const struct wire_task *task, enum wire_outcome outcome);
+
+void ping(struct world *w, struct end *end);
+
+/* The operating system closed the connection of `end`. */
+void unreachable(struct world *w, struct end *end);
+
+/* The loop goes round once; the effects of a core_step() of the test's own are carried out. */
+void turn(struct world *w);
+void carry_out(struct world *w);
+
+/* Time passes in steps small enough not to look like a stopped broker. */
+void pass(struct world *w, int64_t ms);
+
+#endif
