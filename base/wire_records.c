@@ -1,0 +1,370 @@
+/* The wire codec: records. Invariant: a put function reserves the room of its whole record first,
+ * so a record is written whole or not at all. */
+#include "wire.h"
+
+#include <string.h>
+
+/* ---- what records consist of ---- */
+
+/* Bytes with a 32-bit length, at most WIRE_PAYLOAD_MAX. */
+static struct wire_bytes get_payload(struct wire_cursor *c)
+{
+    const size_t size = wire_get_u32(c);
+
+    if (size > WIRE_PAYLOAD_MAX)
+        c->bad = true;
+    return wire_get_bytes(c, size);
+}
+
+/* One byte that must be below `end`. */
+static unsigned get_enum(struct wire_cursor *c, unsigned end)
+{
+    const unsigned value = wire_get_u8(c);
+
+    if (value >= end)
+        c->bad = true;
+    return value;
+}
+
+static int record_ok(const struct wire_cursor *c)
+{
+    return c->bad ? -EPROTO : 0;
+}
+
+static size_t text_size(size_t size)
+{
+    return size < WIRE_TEXT_MAX ? size : WIRE_TEXT_MAX;
+}
+
+static void put_text(struct blob *b, struct wire_bytes text)
+{
+    const size_t size = text_size(text.size);
+
+    wire_put_u16(b, (uint16_t)size);
+    wire_put_bytes(b, text.data, size);
+}
+
+void wire_put_text(struct blob *b, const char *text)
+{
+    put_text(b, (struct wire_bytes){(const uint8_t *)text, strlen(text)});
+}
+
+static void put_payload(struct blob *b, struct wire_bytes bytes)
+{
+    wire_put_u32(b, (uint32_t)bytes.size);
+    wire_put_bytes(b, bytes.data, bytes.size);
+}
+
+/* ---- records ---- */
+
+int wire_get_hello(struct wire_cursor *c, struct wire_hello *out)
+{
+    out->role = (enum wire_role)wire_get_u8(c);
+    out->pid = wire_get_u32(c);
+    out->incarnation = wire_get_u64(c);
+    out->slots = wire_get_u32(c);
+    out->host = wire_get_text(c);
+    out->name = wire_get_text(c);
+    out->version = wire_get_text(c);
+    if (out->role == WIRE_CLIENT ? out->slots != 0 : out->slots == 0 || out->slots > WIRE_SLOTS_MAX)
+        c->bad = true;
+    if (out->role != WIRE_CLIENT && out->role != WIRE_AGENT)
+        c->bad = true;
+    return record_ok(c);
+}
+
+int wire_put_hello(struct blob *b, const struct wire_hello *hello)
+{
+    if (blob_reserve(b, 17 + 3 * 2 + hello->host.size + hello->name.size + hello->version.size) !=
+        0)
+        return -ENOMEM;
+    wire_put_u8(b, (uint8_t)hello->role);
+    wire_put_u32(b, hello->pid);
+    wire_put_u64(b, hello->incarnation);
+    wire_put_u32(b, hello->slots);
+    put_text(b, hello->host);
+    put_text(b, hello->name);
+    put_text(b, hello->version);
+    return 0;
+}
+
+int wire_get_welcome(struct wire_cursor *c, struct wire_welcome *out)
+{
+    out->epoch = wire_get_u64(c);
+    out->lease_ms = wire_get_u32(c);
+    out->ping_ms = wire_get_u32(c);
+    out->credit_tasks = wire_get_u32(c);
+    out->credit_bytes = wire_get_u64(c);
+    out->version = wire_get_text(c);
+    return record_ok(c);
+}
+
+int wire_put_welcome(struct blob *b, const struct wire_welcome *welcome)
+{
+    if (blob_reserve(b, 28 + 2 + welcome->version.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, welcome->epoch);
+    wire_put_u32(b, welcome->lease_ms);
+    wire_put_u32(b, welcome->ping_ms);
+    wire_put_u32(b, welcome->credit_tasks);
+    wire_put_u64(b, welcome->credit_bytes);
+    put_text(b, welcome->version);
+    return 0;
+}
+
+int wire_get_refused(struct wire_cursor *c, struct wire_refused *out)
+{
+    out->reason = (enum wire_reason)wire_get_u16(c);
+    out->text = wire_get_text(c);
+    return record_ok(c);
+}
+
+int wire_put_refused(struct blob *b, const struct wire_refused *refused)
+{
+    if (blob_reserve(b, 2 + 2 + refused->text.size) != 0)
+        return -ENOMEM;
+    wire_put_u16(b, (uint16_t)refused->reason);
+    put_text(b, refused->text);
+    return 0;
+}
+
+int wire_get_ping(struct wire_cursor *c, struct wire_ping *out)
+{
+    out->last_seq = wire_get_u64(c);
+    out->clock = wire_get_u64(c);
+    return record_ok(c);
+}
+
+int wire_put_ping(struct blob *b, const struct wire_ping *ping)
+{
+    if (blob_reserve(b, 16) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, ping->last_seq);
+    wire_put_u64(b, ping->clock);
+    return 0;
+}
+
+int wire_get_function(struct wire_cursor *c, struct wire_function *out)
+{
+    out->number = wire_get_u32(c);
+    out->argument_bytes = wire_get_u32(c);
+    out->result_bytes = wire_get_u32(c);
+    const struct wire_bytes sha256 = wire_get_bytes(c, WIRE_SHA256_BYTES);
+    if (sha256.data != NULL)
+        memcpy(out->sha256, sha256.data, WIRE_SHA256_BYTES);
+    out->program = wire_get_text(c);
+    out->name = wire_get_text(c);
+    if (out->argument_bytes != WIRE_VARIABLE && out->argument_bytes > WIRE_PAYLOAD_MAX)
+        c->bad = true;
+    if (out->result_bytes != WIRE_VARIABLE && out->result_bytes > WIRE_PAYLOAD_MAX)
+        c->bad = true;
+    return record_ok(c);
+}
+
+int wire_put_function(struct blob *b, const struct wire_function *function)
+{
+    const size_t texts = function->program.size + function->name.size;
+
+    if (blob_reserve(b, 12 + WIRE_SHA256_BYTES + 2 * 2 + texts) != 0)
+        return -ENOMEM;
+    wire_put_u32(b, function->number);
+    wire_put_u32(b, function->argument_bytes);
+    wire_put_u32(b, function->result_bytes);
+    wire_put_bytes(b, function->sha256, WIRE_SHA256_BYTES);
+    put_text(b, function->program);
+    put_text(b, function->name);
+    return 0;
+}
+
+int wire_get_run(struct wire_cursor *c, struct wire_run *out)
+{
+    out->function = wire_get_u32(c);
+    out->count = wire_get_u32(c);
+    out->argument_bytes = wire_get_u32(c);
+    out->limit_ms = wire_get_u32(c);
+    out->first_no = wire_get_u64(c);
+    if (out->count == 0)
+        c->bad = true;
+    return record_ok(c);
+}
+
+int wire_put_run(struct blob *b, const struct wire_run *run)
+{
+    if (blob_reserve(b, WIRE_RUN_BYTES) != 0)
+        return -ENOMEM;
+    wire_put_u32(b, run->function);
+    wire_put_u32(b, run->count);
+    wire_put_u32(b, run->argument_bytes);
+    wire_put_u32(b, run->limit_ms);
+    wire_put_u64(b, run->first_no);
+    return 0;
+}
+
+struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run *run)
+{
+    if (run->argument_bytes == WIRE_VARIABLE)
+        return get_payload(c);
+    return wire_get_bytes(c, run->argument_bytes);
+}
+
+int wire_get_result(struct wire_cursor *c, struct wire_result *out)
+{
+    out->no = wire_get_u64(c);
+    out->outcome = (enum wire_outcome)get_enum(c, WIRE_OUTCOME_END);
+    out->reserved = wire_get_u8(c);
+    out->attempts = wire_get_u16(c);
+    out->run_us = wire_get_u32(c);
+    out->bytes = get_payload(c);
+    return record_ok(c);
+}
+
+int wire_put_result(struct blob *b, const struct wire_result *result)
+{
+    if (blob_reserve(b, WIRE_RESULT_BYTES + result->bytes.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, result->no);
+    wire_put_u8(b, (uint8_t)result->outcome);
+    wire_put_u8(b, 0);
+    wire_put_u16(b, result->attempts);
+    wire_put_u32(b, result->run_us);
+    put_payload(b, result->bytes);
+    return 0;
+}
+
+int wire_get_task(struct wire_cursor *c, struct wire_task *out)
+{
+    out->id = wire_get_u64(c);
+    out->function = wire_get_u32(c);
+    out->limit_ms = wire_get_u32(c);
+    out->attempt = wire_get_u16(c);
+    out->reserved = wire_get_u16(c);
+    out->argument = get_payload(c);
+    return record_ok(c);
+}
+
+int wire_put_task(struct blob *b, const struct wire_task *task)
+{
+    if (blob_reserve(b, WIRE_TASK_BYTES + task->argument.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, task->id);
+    wire_put_u32(b, task->function);
+    wire_put_u32(b, task->limit_ms);
+    wire_put_u16(b, task->attempt);
+    wire_put_u16(b, 0);
+    put_payload(b, task->argument);
+    return 0;
+}
+
+int wire_get_attempt(struct wire_cursor *c, struct wire_attempt *out)
+{
+    out->id = wire_get_u64(c);
+    out->attempt = wire_get_u16(c);
+    out->outcome = (enum wire_outcome)get_enum(c, WIRE_OUTCOME_END);
+    out->reserved = wire_get_u8(c);
+    out->run_us = wire_get_u32(c);
+    out->bytes = get_payload(c);
+    return record_ok(c);
+}
+
+int wire_put_attempt(struct blob *b, const struct wire_attempt *attempt)
+{
+    if (blob_reserve(b, WIRE_ATTEMPT_BYTES + attempt->bytes.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, attempt->id);
+    wire_put_u16(b, attempt->attempt);
+    wire_put_u8(b, (uint8_t)attempt->outcome);
+    wire_put_u8(b, 0);
+    wire_put_u32(b, attempt->run_us);
+    put_payload(b, attempt->bytes);
+    return 0;
+}
+
+int wire_get_failure(struct wire_bytes bytes, struct wire_failure *out)
+{
+    struct wire_cursor c = {.at = bytes.data, .end = bytes.data + bytes.size};
+
+    out->code = wire_get_u32(&c);
+    out->host = wire_get_text(&c);
+    out->text = wire_get_text(&c);
+    return wire_read_ok(&c);
+}
+
+int wire_put_failure(struct blob *b, const struct wire_failure *failure)
+{
+    const size_t texts = text_size(failure->host.size) + text_size(failure->text.size);
+
+    if (blob_reserve(b, 4 + 2 * 2 + texts) != 0)
+        return -ENOMEM;
+    wire_put_u32(b, failure->code);
+    put_text(b, failure->host);
+    put_text(b, failure->text);
+    return 0;
+}
+
+int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
+{
+    out->epoch = wire_get_u64(c);
+    out->uptime_ms = wire_get_u64(c);
+    out->ready = wire_get_u64(c);
+    out->leased = wire_get_u64(c);
+    out->accepted = wire_get_u64(c);
+    out->done = wire_get_u64(c);
+    out->failed = wire_get_u64(c);
+    out->requeued = wire_get_u64(c);
+    out->stale = wire_get_u64(c);
+    out->sessions = wire_get_u32(c);
+    out->version = wire_get_text(c);
+    return record_ok(c);
+}
+
+int wire_put_counters(struct blob *b, const struct wire_counters *counters)
+{
+    if (blob_reserve(b, 9 * 8 + 4 + 2 + counters->version.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, counters->epoch);
+    wire_put_u64(b, counters->uptime_ms);
+    wire_put_u64(b, counters->ready);
+    wire_put_u64(b, counters->leased);
+    wire_put_u64(b, counters->accepted);
+    wire_put_u64(b, counters->done);
+    wire_put_u64(b, counters->failed);
+    wire_put_u64(b, counters->requeued);
+    wire_put_u64(b, counters->stale);
+    wire_put_u32(b, counters->sessions);
+    put_text(b, counters->version);
+    return 0;
+}
+
+int wire_get_worker(struct wire_cursor *c, struct wire_worker *out)
+{
+    out->incarnation = wire_get_u64(c);
+    out->state = (enum wire_worker_state)get_enum(c, WIRE_WORKER_STATE_END);
+    out->pid = wire_get_u32(c);
+    out->slots = wire_get_u32(c);
+    out->busy = wire_get_u32(c);
+    out->leased = wire_get_u32(c);
+    out->done = wire_get_u64(c);
+    out->failed = wire_get_u64(c);
+    out->silent_ms = wire_get_u32(c);
+    out->host = wire_get_text(c);
+    out->version = wire_get_text(c);
+    return record_ok(c);
+}
+
+int wire_put_worker(struct blob *b, const struct wire_worker *worker)
+{
+    if (blob_reserve(b, 45 + 2 * 2 + worker->host.size + worker->version.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, worker->incarnation);
+    wire_put_u8(b, (uint8_t)worker->state);
+    wire_put_u32(b, worker->pid);
+    wire_put_u32(b, worker->slots);
+    wire_put_u32(b, worker->busy);
+    wire_put_u32(b, worker->leased);
+    wire_put_u64(b, worker->done);
+    wire_put_u64(b, worker->failed);
+    wire_put_u32(b, worker->silent_ms);
+    put_text(b, worker->host);
+    put_text(b, worker->version);
+    return 0;
+}
