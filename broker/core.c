@@ -56,27 +56,47 @@ static int take_link_frame(struct core *core,
     }
 }
 
+/* What both roles may send: a client its tasks, an agent those of its executors. */
+static int take_session_frame(struct core *core,
+                              struct peer *peer,
+                              const struct wire_header *header,
+                              struct wire_cursor *body,
+                              struct blob *frame,
+                              const char **what)
+{
+    switch ((int)header->type) {
+    case WIRE_FUNCTION:
+        if (session_open(core, peer) != 0)
+            return -ENOMEM;
+        *what = "more functions than the broker keeps";
+        return session_define(core, peer->session, body);
+    case WIRE_SUBMIT:
+        if (peer->session == NULL)
+            return -EPROTO; /* an agent that has not defined any function */
+        return session_submit(core, peer->session, header, body, frame, what);
+    default: return take_link_frame(core, peer, header, body);
+    }
+}
+
 static int take_client_frame(struct core *core,
-                             struct session *s,
+                             struct peer *peer,
                              const struct wire_header *header,
                              struct wire_cursor *body,
                              struct blob *frame,
                              const char **what)
 {
-    switch ((int)header->type) {
-    case WIRE_FUNCTION:
-        *what = "more functions than the broker keeps";
-        return session_define(core, s, body);
-    case WIRE_SUBMIT: return session_submit(core, s, header, body, frame, what);
-    case WIRE_QUERY: peer_send_loose(core, &s->peer, status_frame(core, s->peer.link.id)); return 0;
-    default: return take_link_frame(core, &s->peer, header, body);
-    }
+    if (header->type != WIRE_QUERY)
+        return take_session_frame(core, peer, header, body, frame, what);
+    peer_send_loose(core, peer, status_frame(core, peer->link.id));
+    return 0;
 }
 
 static int take_agent_frame(struct core *core,
                             struct agent *agent,
                             const struct wire_header *header,
-                            struct wire_cursor *body)
+                            struct wire_cursor *body,
+                            struct blob *frame,
+                            const char **what)
 {
     switch ((int)header->type) {
     case WIRE_OUTCOMES: return agent_outcomes(core, agent, header, body);
@@ -85,7 +105,7 @@ static int take_agent_frame(struct core *core,
         agent_shelve(core, agent, false);
         core_note(core, LOG_INFO, "agent_draining", "worker=%s", agent->peer.host);
         return 0;
-    default: return take_link_frame(core, &agent->peer, header, body);
+    default: return take_session_frame(core, &agent->peer, header, body, frame, what);
     }
 }
 
@@ -108,8 +128,8 @@ static void dispatch(struct core *core,
     const int result =
         !sequence_fits(header) ? -EPROTO
         : peer->role == WIRE_AGENT
-            ? take_agent_frame(core, agent_of(peer), header, body)
-            : take_client_frame(core, session_of(peer), header, body, event->frame, &what);
+            ? take_agent_frame(core, agent_of(peer), header, body, event->frame, &what)
+            : take_client_frame(core, peer, header, body, event->frame, &what);
 
     if (result == 0)
         return;
@@ -344,8 +364,8 @@ static void flush_peers(struct core *core)
             continue;
         if (peer->role == WIRE_AGENT)
             agent_flush(core, agent_of(peer));
-        else
-            session_flush(core, session_of(peer));
+        if (peer->session != NULL)
+            session_flush(core, peer->session);
         if (link_owes_ack(&peer->link))
             peer_send_loose(core, peer, link_ack(&peer->link, false));
     }

@@ -142,18 +142,23 @@ void peer_refuse(struct core *core, struct peer *peer, enum wire_reason reason, 
 
 /* ---- ended peers, at the end of a step ---- */
 
+/* First its children: so those that it ran itself are forgotten, and not lost tasks that wait. */
 static void bury_agent(struct core *core, struct agent *agent)
 {
+    if (agent->peer.session != NULL)
+        session_close(core, agent->peer.session);
+    session_free(steal(&agent->peer.session));
     agent_close(core, agent);
     link_fini(&agent->peer.link);
     DL_APPEND(core->former, agent);
 }
 
-static void bury_session(struct core *core, struct session *s)
+static void bury_client(struct core *core, struct peer *peer)
 {
-    session_close(core, s);
-    link_fini(&s->peer.link);
-    session_free(s);
+    session_close(core, peer->session);
+    session_free(peer->session);
+    link_fini(&peer->link);
+    free(peer);
 }
 
 void peers_bury(struct core *core)
@@ -168,7 +173,7 @@ void peers_bury(struct core *core)
         if (peer->role == WIRE_AGENT)
             bury_agent(core, agent_of(peer));
         else
-            bury_session(core, session_of(peer));
+            bury_client(core, peer);
     }
 }
 
@@ -207,14 +212,23 @@ static void end_older_links(struct core *core, const struct wire_hello *hello)
     }
 }
 
+static struct peer *new_client(struct core *core)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+
+    if (peer == NULL)
+        return NULL;
+    peer->role = WIRE_CLIENT;
+    if (session_open(core, peer) == 0)
+        return peer;
+    free(peer);
+    return NULL;
+}
+
 static struct peer *new_peer(struct core *core, const struct wire_hello *hello)
 {
-    if (hello->role == WIRE_CLIENT) {
-        struct session *s = session_new();
-
-        core->counters.sessions += s != NULL;
-        return s != NULL ? &s->peer : NULL;
-    }
+    if (hello->role == WIRE_CLIENT)
+        return new_client(core);
     struct agent *agent = agent_new(hello->slots);
 
     if (agent == NULL)

@@ -1,21 +1,28 @@
-/* Client sessions: what they defined, what they submitted, what they get back. Invariants: a
- * session is in the ring of turns exactly while its queue is not empty; `unfinished` counts its
- * READY and LEASED tasks. */
+/* Sessions of clients and of agents: what they defined, what they submitted, what they get back.
+ * Invariants: a session is in the ring of turns exactly while its queue is not empty; `unfinished`
+ * counts its READY and LEASED tasks. */
 #include "state.h"
 
 #include <string.h>
 
-struct session *session_new(void)
+int session_open(struct core *core, struct peer *peer)
 {
+    if (peer->session != NULL)
+        return 0;
     struct session *s = calloc(1, sizeof(*s));
-
-    if (s != NULL)
-        s->next_no = 1;
-    return s;
+    if (s == NULL)
+        return -ENOMEM;
+    s->peer = peer;
+    s->next_no = 1;
+    peer->session = s;
+    core->counters.sessions += peer->role == WIRE_CLIENT;
+    return 0;
 }
 
 void session_free(struct session *session)
 {
+    if (session == NULL)
+        return;
     blob_unref(session->results);
     free(session);
 }
@@ -69,7 +76,7 @@ void session_unqueue(struct core *core, struct task *task)
         leave_turns(core, s);
 }
 
-/* ---- frames of clients ---- */
+/* ---- frames ---- */
 
 int session_define(struct core *core, struct session *s, struct wire_cursor *body)
 {
@@ -155,7 +162,7 @@ void session_flush(struct core *core, struct session *s)
 {
     if (s->results == NULL)
         return;
-    peer_send(core, &s->peer, steal(&s->results));
+    peer_send(core, s->peer, steal(&s->results));
 }
 
 void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome)
@@ -179,14 +186,14 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
         s->results->size + outcome->bytes.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
         session_flush(core, s);
     if (s->results == NULL)
-        s->results = wire_frame_new(WIRE_RESULTS, s->peer.link.id, WIRE_RESULT_BYTES);
+        s->results = wire_frame_new(WIRE_RESULTS, s->peer->link.id, WIRE_RESULT_BYTES);
     if (s->results == NULL || wire_put_result(s->results, &result) != 0) {
         /* A result that cannot be kept must not be forgotten: the session starts over. */
-        peer_refuse(core, &s->peer, WIRE_REASON_LIMIT, "the broker is out of memory");
+        peer_refuse(core, s->peer, WIRE_REASON_LIMIT, "the broker is out of memory");
         return;
     }
     wire_frame_add_count(s->results, 1);
-    peer_touch(core, &s->peer);
+    peer_touch(core, s->peer);
 }
 
 /* ---- the end ---- */
@@ -220,7 +227,9 @@ void session_close(struct core *core, struct session *s)
     drop_queued(core, s);
     for (int shelf = 0; shelf < AGENT_SHELF_END && leased > 0; shelf++)
         revoke_leased(core, s, core->shelves[shelf]);
+    if (s->peer->role == WIRE_AGENT)
+        return; /* its end is noted as the agent's */
     core->counters.sessions--;
-    core_note(core, LOG_INFO, "session_ended", "peer=%s@%s queued=%llu running=%llu", s->peer.name,
-              s->peer.host, (unsigned long long)queued, (unsigned long long)leased);
+    core_note(core, LOG_INFO, "session_ended", "peer=%s@%s queued=%llu running=%llu", s->peer->name,
+              s->peer->host, (unsigned long long)queued, (unsigned long long)leased);
 }

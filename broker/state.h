@@ -10,10 +10,13 @@
 
 #include <uthash.h>
 
-/* One end of a link, client or agent; the first member of both structs below. */
+struct session;
+
+/* One end of a link: a client, or an agent, of which it is the first member. */
 struct peer {
     struct link link;
     enum wire_role role;
+    struct session *session; /* what it submitted; owned; NULL: an agent that has not, so far */
     struct core_route route;
     struct core_key key;
     uint64_t incarnation;
@@ -40,8 +43,9 @@ struct function {
     UT_hash_handle hh;         /* by key */
 };
 
+/* What one peer submitted: a client's tasks, or the nested tasks of an agent's executors. */
 struct session {
-    struct peer peer;
+    struct peer *peer; /* borrowed: FUNCTION and SUBMIT came from it, RESULTS go to it */
     struct task_list ready;
     uint64_t next_no;          /* number that the next accepted task must have */
     uint64_t unfinished;       /* accepted and not yet delivered */
@@ -108,11 +112,6 @@ struct core {
     struct core_counters counters;
 };
 
-static inline struct session *session_of(struct peer *peer)
-{
-    return (struct session *)peer; /* `peer` is its first member */
-}
-
 static inline struct agent *agent_of(struct peer *peer)
 {
     return (struct agent *)peer; /* `peer` is its first member */
@@ -169,8 +168,9 @@ void functions_fini(struct core *core);
 
 /* ---- session.c ---- */
 
-NODISCARD struct session *session_new(void);
-void session_free(struct session *session);
+/* Give the peer its session, if it has none yet. -ENOMEM. */
+NODISCARD int session_open(struct core *core, struct peer *peer);
+void session_free(struct session *session); /* NULL is accepted */
 /* FUNCTION and SUBMIT; -EPROTO, or -EDQUOT over a limit (then *what is a text for people). */
 NODISCARD int session_define(struct core *core, struct session *s, struct wire_cursor *body);
 NODISCARD int session_submit(struct core *core,

@@ -291,12 +291,12 @@ Test(core, does_not_obey_somebody_elses_link_number)
 Test(core, refuses_frames_of_the_other_role_and_ends_the_link)
 {
     struct world w = given_world();
-    struct end *agent = given_agent(&w, 1);
+    struct end *client = given_client(&w);
 
-    send_frame(&w, agent, submit_frame(agent, 1, 1));
-    cr_assert(agent->refused);
+    send_frame(&w, client, wire_frame_new(WIRE_DRAIN, client->link.id, 0));
+    cr_assert(client->refused);
     cr_assert_eq(core_counters(w.core)->malformed, 1);
-    cr_assert_eq(core_counters(w.core)->agents, 0);
+    cr_assert_eq(core_counters(w.core)->sessions, 0);
     finish(&w);
 }
 

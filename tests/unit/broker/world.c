@@ -166,10 +166,9 @@ struct end *given_agent(struct world *w, uint32_t slots)
     return given_end(w, WIRE_AGENT, slots);
 }
 
-struct end *given_client(struct world *w)
+void define(struct world *w, struct end *end)
 {
-    struct end *client = given_end(w, WIRE_CLIENT, 0);
-    struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link.id, 64);
+    struct blob *frame = wire_frame_new(WIRE_FUNCTION, end->link.id, 64);
     const struct wire_function function = {
         .argument_bytes = 1,
         .result_bytes = 1,
@@ -179,7 +178,14 @@ struct end *given_client(struct world *w)
 
     cr_assert_eq(wire_put_function(frame, &function), 0);
     wire_frame_add_count(frame, 1);
-    send_frame(w, client, frame);
+    send_frame(w, end, frame);
+}
+
+struct end *given_client(struct world *w)
+{
+    struct end *client = given_end(w, WIRE_CLIENT, 0);
+
+    define(w, client);
     return client;
 }
 

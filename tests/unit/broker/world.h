@@ -53,6 +53,9 @@ void finish(struct world *w);
 struct end *given_agent(struct world *w, uint32_t slots);
 struct end *given_client(struct world *w);
 
+/* Define function 0 as a client has it; an agent may then submit, too. */
+void define(struct world *w, struct end *end);
+
 /* Say hello under the link number that `end` has now. */
 void say_hello(struct world *w, struct end *end, uint32_t slots);
 
