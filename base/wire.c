@@ -22,7 +22,7 @@ static const char *const type_names[WIRE_TYPE_END] = {
     [WIRE_BYE] = "BYE",         [WIRE_FUNCTION] = "FUNCTION", [WIRE_SUBMIT] = "SUBMIT",
     [WIRE_RESULTS] = "RESULTS", [WIRE_TASKS] = "TASKS",       [WIRE_OUTCOMES] = "OUTCOMES",
     [WIRE_REVOKE] = "REVOKE",   [WIRE_DRAIN] = "DRAIN",       [WIRE_QUERY] = "QUERY",
-    [WIRE_STATUS] = "STATUS",
+    [WIRE_STATUS] = "STATUS",   [WIRE_PARKED] = "PARKED",
 };
 
 static const char *const outcome_names[WIRE_OUTCOME_END] = {

@@ -47,6 +47,7 @@ enum wire_type {
     WIRE_DRAIN,
     WIRE_QUERY,
     WIRE_STATUS,
+    WIRE_PARKED,
     WIRE_TYPE_END,
 };
 
@@ -265,6 +266,15 @@ struct wire_failure {
 NODISCARD int wire_get_failure(struct wire_bytes bytes, struct wire_failure *out);
 NODISCARD int wire_put_failure(struct blob *b, const struct wire_failure *failure);
 
+/* A task that its agent holds waits for its children, and takes no slot; or it goes on. */
+#define WIRE_PARKED_BYTES 9
+struct wire_parked {
+    uint64_t id;
+    bool parked; /* u8 */
+};
+NODISCARD int wire_get_parked(struct wire_cursor *c, struct wire_parked *out);
+NODISCARD int wire_put_parked(struct blob *b, const struct wire_parked *parked);
+
 enum wire_worker_state {
     WIRE_WORKER_READY,
     WIRE_WORKER_SILENT, /* its connection is closed; the lease still runs */
@@ -297,7 +307,7 @@ struct wire_worker {
     enum wire_worker_state state; /* u8 */
     uint32_t pid;
     uint32_t slots;
-    uint32_t busy;   /* slots in use: min(slots, leased) */
+    uint32_t busy;   /* slots in use: those of parked tasks are not */
     uint32_t leased; /* tasks it holds */
     uint64_t done;
     uint64_t failed;

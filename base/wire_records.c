@@ -301,6 +301,22 @@ int wire_put_failure(struct blob *b, const struct wire_failure *failure)
     return 0;
 }
 
+int wire_get_parked(struct wire_cursor *c, struct wire_parked *out)
+{
+    out->id = wire_get_u64(c);
+    out->parked = get_enum(c, 2) != 0;
+    return record_ok(c);
+}
+
+int wire_put_parked(struct blob *b, const struct wire_parked *parked)
+{
+    if (blob_reserve(b, WIRE_PARKED_BYTES) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, parked->id);
+    wire_put_u8(b, parked->parked ? 1 : 0);
+    return 0;
+}
+
 int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
 {
     out->epoch = wire_get_u64(c);

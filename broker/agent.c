@@ -28,7 +28,7 @@ static enum agent_shelf right_shelf(const struct agent *agent)
 {
     if (agent->draining || agent->peer.ended || agent->peer.unreachable_ms != 0)
         return AGENT_APART;
-    return agent->leases.count < agent->slots ? AGENT_IDLE : AGENT_BUSY;
+    return agent_active(agent) < agent->slots ? AGENT_IDLE : AGENT_BUSY;
 }
 
 void agent_shelve(struct core *core, struct agent *agent, bool room)
@@ -157,6 +157,8 @@ void agent_flush(struct core *core, struct agent *agent)
 /* Take a task out of its agent's hands. */
 static void unlease(struct core *core, struct task *task)
 {
+    task->agent->parked -= task->parked;
+    task->parked = false;
     task_list_remove(&task->agent->leases, task);
     task->agent = NULL;
     core->counters.leased--;
@@ -219,6 +221,30 @@ int agent_outcomes(struct core *core,
             core->counters.stale++;
         else
             take_outcome(core, agent, task, &outcome);
+    }
+    agent_shelve(core, agent, true);
+    return wire_read_ok(body);
+}
+
+int agent_parked(struct core *core,
+                 struct agent *agent,
+                 const struct wire_header *header,
+                 struct wire_cursor *body)
+{
+    struct wire_parked record;
+
+    for (uint32_t i = 0; i < header->count; i++) {
+        if (wire_get_parked(body, &record) != 0)
+            return -EPROTO;
+        struct task *task = task_find(&core->slab, record.id);
+
+        if (task == NULL || task->agent != agent || task->parked == record.parked) {
+            core->counters.stale++;
+            continue;
+        }
+        task->parked = record.parked;
+        agent->parked += record.parked ? 1U : -1U;
+        core->function_by_number[task->function]->nests = true;
     }
     agent_shelve(core, agent, true);
     return wire_read_ok(body);

@@ -1,7 +1,8 @@
-/* Which task goes to which agent. A session's oldest ready task goes to an agent with a free
- * slot; when no slot is free anywhere, tasks of short functions are leased ahead, so that agents
- * do not wait for the network. Sessions take turns, one task each. Cost per task is constant:
- * agents stand on shelves, and few are looked at. */
+/* Which task goes to which agent. A session's next ready task goes to an agent with a free slot; when
+ * no slot is free anywhere, tasks of short functions are leased ahead, so that agents do not wait for
+ * the network. Sessions take turns, one task each. Children go before the tasks of clients, and to the
+ * host of their parents before others: so what has begun is finished, and few tasks wait for their
+ * children. Cost per task is constant: agents stand on shelves, and few are looked at. */
 #include "state.h"
 
 #include <utlist.h>
@@ -17,48 +18,104 @@
 /* Busy agents looked at for one task, and sessions without success before giving up. */
 #define LOOKS_MAX 8
 
-static uint32_t tasks_per_slot(const struct function *function)
+/* Of a function that waits for its children, so many are leased ahead, and only while fewer tasks of its
+ * agent wait than this: each of them may wait as well, and takes memory. */
+#define NESTING_AHEAD  64
+#define NESTING_PARKED 256 /* per slot */
+
+/* While children are ready, clients get one of so many leases. */
+#define CLIENT_SHARE 8
+
+static uint32_t tasks_per_slot(const struct function *function, const struct agent *agent)
 {
     if (!function->measured || function->mean_us > AHEAD_ONE_US)
         return 1;
+    if (function->nests && agent->parked >= agent->slots * NESTING_PARKED)
+        return 1;
+    const uint32_t most = function->nests ? NESTING_AHEAD : AHEAD_TASKS;
     const uint32_t ahead = AHEAD_US / (function->mean_us + 1);
 
     if (ahead < 2)
         return 2;
-    return ahead < AHEAD_TASKS ? ahead : AHEAD_TASKS;
+    return ahead < most ? ahead : most;
+}
+
+static bool has_room_ahead(const struct agent *agent, const struct function *function)
+{
+    const uint64_t per_slot = tasks_per_slot(function, agent);
+
+    return per_slot > 1 && agent_active(agent) < per_slot * agent->slots;
+}
+
+/* The agent whose executors submitted the task; NULL: a client did. */
+static struct agent *parent_agent(const struct task *task)
+{
+    struct peer *const peer = task->session->peer;
+
+    return peer->role == WIRE_AGENT ? agent_of(peer) : NULL;
 }
 
 static struct agent *pick_agent(struct core *core, const struct task *task)
 {
+    const struct function *const function = core->function_by_number[task->function];
+    struct agent *const home = parent_agent(task);
+
+    if (home != NULL && home->shelf == AGENT_IDLE)
+        return home;
     if (core->shelves[AGENT_IDLE] != NULL)
         return core->shelves[AGENT_IDLE];
-    const uint64_t per_slot = tasks_per_slot(core->function_by_number[task->function]);
+    if (home != NULL && home->shelf == AGENT_BUSY && has_room_ahead(home, function))
+        return home;
     struct agent *agent = core->shelves[AGENT_BUSY];
 
-    for (int looks = 0; per_slot > 1 && agent != NULL && looks < LOOKS_MAX; looks++) {
-        if (agent->leases.count < per_slot * agent->slots)
+    for (int looks = 0; agent != NULL && looks < LOOKS_MAX; looks++) {
+        if (has_room_ahead(agent, function))
             return agent;
         agent = agent->next;
     }
     return NULL;
 }
 
-void schedule(struct core *core)
+/* Lease a task of the session whose turn it is, or of one of the next. False: no agent has room. */
+static bool lease_one(struct core *core, struct turns *turns)
 {
-    uint32_t misses = 0;
-
-    while (core->turns != NULL && misses < core->turn_count && misses < LOOKS_MAX) {
-        struct session *s = core->turns;
+    for (uint32_t misses = 0; misses < turns->count && misses < LOOKS_MAX; misses++) {
+        struct session *s = turns->next;
         struct task *task = s->ready.head;
         struct agent *agent = pick_agent(core, task);
 
-        core->turns = s->turn_next;
-        if (agent == NULL) {
-            misses++;
-            continue;
+        turns->next = s->turn_next;
+        if (agent != NULL) {
+            session_unqueue(core, task);
+            agent_lease(core, agent, task);
+            return true;
         }
-        misses = 0;
-        session_unqueue(core, task);
-        agent_lease(core, agent, task);
+    }
+    return false;
+}
+
+static bool lease_child(struct core *core)
+{
+    if (!lease_one(core, &core->children))
+        return false;
+    core->child_leases += core->clients.count != 0;
+    return true;
+}
+
+static bool lease_of_client(struct core *core)
+{
+    if (!lease_one(core, &core->clients))
+        return false;
+    core->child_leases = 0;
+    return true;
+}
+
+void schedule(struct core *core)
+{
+    bool leased = true;
+
+    while (leased) {
+        leased = core->child_leases < CLIENT_SHARE - 1 ? lease_child(core) || lease_of_client(core)
+                                                       : lease_of_client(core) || lease_child(core);
     }
 }

@@ -29,26 +29,31 @@ void session_free(struct session *session)
 
 /* ---- turns ---- */
 
-static void join_turns(struct core *core, struct session *s)
+static struct turns *turns_of(struct core *core, const struct session *s)
 {
-    core->turn_count++;
-    if (core->turns == NULL) {
-        s->turn_next = s;
-        s->turn_prev = s;
-        core->turns = s;
-        return;
-    }
-    s->turn_next = core->turns;
-    s->turn_prev = core->turns->turn_prev;
-    s->turn_prev->turn_next = s;
-    core->turns->turn_prev = s;
+    return s->peer->role == WIRE_AGENT ? &core->children : &core->clients;
 }
 
-static void leave_turns(struct core *core, struct session *s)
+static void join_turns(struct turns *turns, struct session *s)
 {
-    core->turn_count--;
-    if (core->turns == s)
-        core->turns = s->turn_next != s ? s->turn_next : NULL;
+    turns->count++;
+    if (turns->next == NULL) {
+        s->turn_next = s;
+        s->turn_prev = s;
+        turns->next = s;
+        return;
+    }
+    s->turn_next = turns->next;
+    s->turn_prev = turns->next->turn_prev;
+    s->turn_prev->turn_next = s;
+    turns->next->turn_prev = s;
+}
+
+static void leave_turns(struct turns *turns, struct session *s)
+{
+    turns->count--;
+    if (turns->next == s)
+        turns->next = s->turn_next != s ? s->turn_next : NULL;
     s->turn_prev->turn_next = s->turn_next;
     s->turn_next->turn_prev = s->turn_prev;
 }
@@ -63,7 +68,7 @@ void session_queue(struct core *core, struct task *task, bool front)
         task_list_push_back(&s->ready, task);
     core->counters.ready++;
     if (s->ready.count == 1)
-        join_turns(core, s);
+        join_turns(turns_of(core, s), s);
 }
 
 void session_unqueue(struct core *core, struct task *task)
@@ -73,7 +78,7 @@ void session_unqueue(struct core *core, struct task *task)
     task_list_remove(&s->ready, task);
     core->counters.ready--;
     if (s->ready.count == 0)
-        leave_turns(core, s);
+        leave_turns(turns_of(core, s), s);
 }
 
 /* ---- frames ---- */
@@ -113,7 +118,8 @@ static int accept_task(struct core *core,
     s->unfinished++;
     s->bytes += argument.size;
     core->counters.accepted++;
-    session_queue(core, task, false);
+    /* The newest children first: depth first, so that few of their parents wait at a time. */
+    session_queue(core, task, s->peer->role == WIRE_AGENT);
     return 0;
 }
 

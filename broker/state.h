@@ -38,6 +38,7 @@ struct function {
     uint16_t number;
     uint32_t mean_us; /* of the run time, moving; valid once measured */
     bool measured;
+    bool nests;                /* a task of it has waited for its children */
     struct wire_function wire; /* views into `key` */
     uint8_t *key;              /* owned: sizes, SHA-256, program, name; see functions.c */
     UT_hash_handle hh;         /* by key */
@@ -51,9 +52,15 @@ struct session {
     uint64_t unfinished;       /* accepted and not yet delivered */
     uint64_t bytes;            /* of their arguments */
     struct blob *results;      /* frame being filled, NULL: none */
-    struct session *turn_next; /* in the ring of sessions with ready tasks */
+    struct session *turn_next; /* in its ring of turns */
     struct session *turn_prev;
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
+};
+
+/* Sessions that have ready tasks; they take turns. */
+struct turns {
+    struct session *next; /* in a ring; NULL: there is none */
+    uint32_t count;
 };
 
 /* Where an agent stands for the scheduler. */
@@ -67,6 +74,7 @@ enum agent_shelf {
 struct agent {
     struct peer peer;
     uint32_t slots;
+    uint32_t parked; /* of its leases: tasks that wait for their children, and take no slot */
     bool draining;
     bool left; /* said BYE */
     struct task_list leases;
@@ -100,8 +108,9 @@ struct core {
     struct peer *peers;           /* uthash by link.id */
     struct peer *dirty;
     struct peer *ended;
-    struct session *turns; /* ring; NULL: no ready task anywhere */
-    uint32_t turn_count;
+    struct turns clients;
+    struct turns children; /* the sessions of agents */
+    uint32_t child_leases; /* in a row while clients had ready tasks, see schedule.c */
     struct agent *shelves[AGENT_SHELF_END]; /* utlist DL */
     struct agent *former;                   /* lost or left in the last minute, oldest first */
     struct revoked_key *revoked;            /* uthash */
@@ -115,6 +124,12 @@ struct core {
 static inline struct agent *agent_of(struct peer *peer)
 {
     return (struct agent *)peer; /* `peer` is its first member */
+}
+
+/* Leased tasks that take a slot. */
+static inline uint64_t agent_active(const struct agent *agent)
+{
+    return agent->leases.count - agent->parked;
 }
 
 /* ---- peer.c ---- */
@@ -203,6 +218,11 @@ NODISCARD int agent_outcomes(struct core *core,
                              struct agent *agent,
                              const struct wire_header *header,
                              struct wire_cursor *body);
+/* PARKED; -EPROTO. */
+NODISCARD int agent_parked(struct core *core,
+                           struct agent *agent,
+                           const struct wire_header *header,
+                           struct wire_cursor *body);
 /* The session does not want this leased task any more. */
 void agent_revoke(struct core *core, struct task *task);
 void agent_flush(struct core *core, struct agent *agent);

@@ -23,12 +23,13 @@ static enum wire_worker_state state_of(const struct agent *agent)
 static int put_agent(const struct core *core, struct blob *frame, const struct agent *agent)
 {
     const uint64_t leased = agent->leases.count;
+    const uint64_t active = agent_active(agent);
     const struct wire_worker worker = {
         .incarnation = agent->peer.incarnation,
         .state = state_of(agent),
         .pid = agent->peer.pid,
         .slots = agent->slots,
-        .busy = leased < agent->slots ? (uint32_t)leased : agent->slots,
+        .busy = active < agent->slots ? (uint32_t)active : agent->slots,
         .leased = (uint32_t)leased,
         .done = agent->done,
         .failed = agent->failed,

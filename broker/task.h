@@ -8,6 +8,7 @@
 #include "base/blob.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct session;
@@ -64,6 +65,7 @@ struct task {
     uint8_t state;       /* enum task_state; written by task_step() alone */
     uint8_t crashes;
     uint8_t losses;
+    bool parked; /* it waits for its children, as its agent says */
 };
 
 /* The id that agents see; never 0. */
