@@ -71,11 +71,17 @@ int command_get_words(const uint8_t *data, size_t size, char ***words)
 
 int command_put_result(struct blob *b, const struct command_result *result)
 {
-    const int error = blob_reserve(b, 12 + result->out.size + result->err.size);
+    const struct wire_bytes host = result->host;
+    const int error = blob_reserve(b, 34 + host.size + result->out.size + result->err.size);
 
     if (error != 0)
         return error;
-    wire_put_u32(b, result->status);
+    wire_put_u32(b, result->code);
+    wire_put_u32(b, result->signal);
+    wire_put_u64(b, result->start_us);
+    wire_put_u64(b, result->run_us);
+    wire_put_u16(b, (uint16_t)host.size);
+    wire_put_bytes(b, host.data, host.size);
     wire_put_u32(b, (uint32_t)result->out.size);
     wire_put_bytes(b, result->out.data, result->out.size);
     wire_put_u32(b, (uint32_t)result->err.size);
@@ -88,7 +94,11 @@ int command_get_result(const uint8_t *data, size_t size, struct command_result *
     struct wire_cursor c = {.at = data, .end = data + size};
     struct command_result result;
 
-    result.status = wire_get_u32(&c);
+    result.code = wire_get_u32(&c);
+    result.signal = wire_get_u32(&c);
+    result.start_us = wire_get_u64(&c);
+    result.run_us = wire_get_u64(&c);
+    result.host = wire_get_text(&c);
     result.out = wire_get_bytes(&c, wire_get_u32(&c));
     result.err = wire_get_bytes(&c, wire_get_u32(&c));
     const int error = wire_read_ok(&c);

@@ -2,8 +2,8 @@
  * wrote. Used by `scoop map` and by the worker. Integers are big-endian as everywhere on the wire.
  *
  * Argument: u32 count, then each word as u32 length and bytes (no zero byte). The first word is the
- * program, looked up in PATH. Result: u32 status, u32 length and bytes of stdout, the same of
- * stderr.
+ * program, looked up in PATH. Result: u32 exit code, u32 signal, u64 start, u64 run time, text host,
+ * u32 length and bytes of stdout, the same of stderr.
  *
  * A command that ran is a task that ended well, whatever its exit code. One that could not be
  * started fails its task (WIRE_FAILED) with code 127 (not found) or 126 and a text that names the
@@ -28,7 +28,11 @@ NODISCARD int command_put_words(struct blob *b, char *const *words, size_t count
 NODISCARD int command_get_words(const uint8_t *data, size_t size, char ***words);
 
 struct command_result {
-    uint32_t status; /* exit code, or 128 + signal */
+    uint32_t code;          /* exit code; 0 when a signal ended it */
+    uint32_t signal;        /* that ended it; 0: none */
+    uint64_t start_us;      /* by the worker's wall clock, since 1970-01-01 UTC */
+    uint64_t run_us;        /* from start to end */
+    struct wire_bytes host; /* text: the worker's */
     struct wire_bytes out;
     struct wire_bytes err;
 };

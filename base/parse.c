@@ -24,6 +24,21 @@ int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out)
     return 0;
 }
 
+int parse_seconds(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *out_ms)
+{
+    const char *point = strchrnul(text, '.');
+    const size_t decimals = *point == '.' ? strlen(point + 1) : 0;
+    char digits[32];
+
+    /* As whole milliseconds: the point goes, and there are three digits behind it. */
+    if ((*point == '.' && decimals == 0) || decimals > 3 || point == text ||
+        (size_t)(point - text) > sizeof(digits) - 4)
+        return -EINVAL;
+    snprintf(digits, sizeof(digits), "%.*s%s%.*s", (int)(point - text), text,
+             decimals > 0 ? point + 1 : "", (int)(3 - decimals), "000");
+    return parse_u64(digits, min_ms, max_ms, out_ms);
+}
+
 int parse_flag(const char *text, bool *out)
 {
     static const struct {

@@ -11,6 +11,10 @@
  * -EINVAL: not a number; -ERANGE: outside min...max. *out is untouched on error. */
 NODISCARD int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out);
 
+/* Parse seconds, "10" or "0.5", with at most three digits behind the point, into milliseconds.
+ * Errors as parse_u64(); the bounds are of the milliseconds. */
+NODISCARD int parse_seconds(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *out_ms);
+
 /* Parse a yes/no word: 1 y yes true on / 0 n no false off, any case. -EINVAL otherwise. */
 NODISCARD int parse_flag(const char *text, bool *out);
 

@@ -34,6 +34,10 @@ static void describe_allowed(const struct setting *row, char *text, size_t size)
         snprintf(text, size, "a whole number from %llu to %llu%s%s", (unsigned long long)row->min,
                  (unsigned long long)row->max, space, unit);
         return;
+    case SETTING_SECONDS:
+        snprintf(text, size, "a number of seconds from %.10g to %.10g", (double)row->min / 1000.0,
+                 (double)row->max / 1000.0);
+        return;
     case SETTING_FLAG:
     case SETTING_HEALTH: snprintf(text, size, "yes or no"); return;
     case SETTING_ADDRESS: snprintf(text, size, "HOST:PORT"); return;
@@ -66,6 +70,7 @@ static int store_value(const struct setting *row, const char *text, void *values
 
     switch (row->type) {
     case SETTING_NUMBER: return parse_u64(text, row->min, row->max, field) == 0 ? 0 : -EINVAL;
+    case SETTING_SECONDS: return parse_seconds(text, row->min, row->max, field);
     case SETTING_FLAG:
     case SETTING_HEALTH: return parse_flag(text, field);
     case SETTING_ADDRESS:
@@ -119,7 +124,7 @@ static void print_row(const struct setting *row)
              row->letter != 0 ? (char[]){'-', row->letter, '\0'} : "", row->letter != 0 ? ", " : "",
              row->flag, takes_value(row) ? " VALUE" : "");
     printf("  %-26s %s", head, row->help);
-    if (row->type == SETTING_NUMBER) {
+    if (row->type == SETTING_NUMBER || row->type == SETTING_SECONDS) {
         describe_allowed(row, allowed, sizeof(allowed));
         printf("; %s", allowed);
     }

@@ -17,6 +17,7 @@
 enum setting_type {
     SETTING_TEXT,     /* const char *; min...max bound its length */
     SETTING_NUMBER,   /* uint64_t; min...max bound its value */
+    SETTING_SECONDS,  /* uint64_t, in ms; given in seconds, "10" or "0.5"; min...max bound the ms */
     SETTING_FLAG,     /* bool; the flag takes no value, the variable a yes/no word */
     SETTING_ADDRESS,  /* const char *, "HOST:PORT" */
     SETTING_URL,      /* const char *, "SCHEME://HOST[:PORT][/PATH]" */

@@ -8,14 +8,31 @@
 
 #define CHUNK ((size_t)64 << 10)
 
-void input_of_words(struct input *input, char *const *words, size_t count)
+#define INPUT_SEPARATOR ":::"
+
+int input_of_words(struct input *input, char *const *words, size_t count)
 {
-    *input = (struct input){.words = words, .word_count = count};
+    size_t at = 0;
+
+    *input = (struct input){.list_count = 0};
+    do {
+        struct input_list *list = &input->lists[input->list_count];
+
+        if (input->list_count == INPUT_LISTS_MAX)
+            return -E2BIG;
+        list->words = words + at;
+        while (at < count && strcmp(words[at], INPUT_SEPARATOR) != 0)
+            at++;
+        list->count = (size_t)(words + at - list->words);
+        input->at_end |= list->count == 0;
+        input->list_count++;
+    } while (at++ < count);
+    return 0;
 }
 
-void input_of_lines(struct input *input, int fd)
+void input_of_lines(struct input *input, int fd, char end_byte)
 {
-    *input = (struct input){.fd = fd};
+    *input = (struct input){.fd = fd, .end_byte = end_byte};
 }
 
 void input_fini(struct input *input)
@@ -24,10 +41,36 @@ void input_fini(struct input *input)
     input->buffer = NULL;
 }
 
-size_t input_total(const struct input *input)
+uint64_t input_total(const struct input *input)
 {
-    return input->word_count;
+    uint64_t total = input->list_count > 0 ? 1 : 0;
+
+    for (size_t i = 0; i < input->list_count; i++) {
+        if (__builtin_mul_overflow(total, (uint64_t)input->lists[i].count, &total))
+            return 0;
+    }
+    return total;
 }
+
+/* ---- lists of words ---- */
+
+/* As an odometer: the last list advances, and each that comes round advances the one before. */
+static int next_words(struct input *input, struct input_item *item)
+{
+    size_t i = input->list_count;
+
+    if (input->at_end)
+        return -ENODATA;
+    item->count = input->list_count;
+    for (size_t j = 0; j < input->list_count; j++)
+        item->values[j] = input->lists[j].words[input->lists[j].next];
+    while (i > 0 && ++input->lists[i - 1].next == input->lists[i - 1].count)
+        input->lists[--i].next = 0;
+    input->at_end = i == 0;
+    return 0;
+}
+
+/* ---- lines ---- */
 
 /* Hand out the `length` bytes at `begin`, which `skip` more bytes end. */
 static int hand_out(struct input *input, size_t length, size_t skip, const char **text)
@@ -49,9 +92,9 @@ static int buffered_line(struct input *input, const char **text)
 
     if (size == 0)
         return input->at_end ? -ENODATA : -EAGAIN;
-    const char *newline = memchr(line + input->looked, '\n', size - input->looked);
-    if (newline != NULL)
-        return hand_out(input, (size_t)(newline - line), 1, text);
+    const char *end = memchr(line + input->looked, input->end_byte, size - input->looked);
+    if (end != NULL)
+        return hand_out(input, (size_t)(end - line), 1, text);
     input->looked = size;
     if (input->at_end)
         return hand_out(input, size, 0, text);
@@ -95,15 +138,10 @@ static int read_more(struct input *input, int wait_ms)
     return 0;
 }
 
-int input_next(struct input *input, int wait_ms, const char **text)
+static int next_line(struct input *input, int wait_ms, const char **text)
 {
-    if (input->words != NULL) {
-        if (input->next_word == input->word_count)
-            return -ENODATA;
-        *text = input->words[input->next_word++];
-        return 0;
-    }
     int result = buffered_line(input, text);
+
     while (result == -EAGAIN) {
         const int error = read_more(input, wait_ms);
 
@@ -112,4 +150,16 @@ int input_next(struct input *input, int wait_ms, const char **text)
         result = buffered_line(input, text);
     }
     return result;
+}
+
+int input_next(struct input *input, int wait_ms, struct input_item *item)
+{
+    const char *line = NULL;
+
+    if (input->list_count > 0)
+        return next_words(input, item);
+    const int error = next_line(input, wait_ms, &line);
+    if (error == 0)
+        *item = (struct input_item){.values = {line}, .count = 1};
+    return error;
 }

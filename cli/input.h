@@ -1,5 +1,5 @@
-/* Where the arguments of `scoop map` come from: the words behind ":::", or the lines of a
- * descriptor. One thread. */
+/* Where the arguments of `scoop map` come from: the lists of words behind ":::", combined each with
+ * each, or the lines of a descriptor. One thread. */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
 
@@ -7,34 +7,55 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Longest line: it must fit an argument of a task. */
 #define INPUT_LINE_MAX ((size_t)8 << 20)
 
+/* Most lists of words. */
+#define INPUT_LISTS_MAX 9
+
+/* The arguments of one command: one word of each list, or one line. Borrowed until the next call.
+ */
+struct input_item {
+    const char *values[INPUT_LISTS_MAX];
+    size_t count;
+};
+
+struct input_list {
+    char *const *words;
+    size_t count;
+    size_t next; /* the word of the next item */
+};
+
 struct input {
-    char *const *words; /* NULL: read lines */
-    size_t word_count;
-    size_t next_word;
+    struct input_list lists[INPUT_LISTS_MAX];
+    size_t list_count; /* 0: read lines */
     int fd;
-    char *buffer; /* bytes read and not yet handed out: begin ... end */
+    char end_byte; /* of a line */
+    char *buffer;  /* bytes read and not yet handed out: begin ... end */
     size_t capacity;
     size_t begin;
     size_t end;
-    size_t looked; /* bytes from `begin` on that hold no newline */
-    bool at_end;   /* of the file */
+    size_t looked; /* bytes from `begin` on that hold no end of a line */
+    bool at_end;   /* of the file, or of the words */
 };
 
-void input_of_words(struct input *input, char *const *words, size_t count);
-void input_of_lines(struct input *input, int fd);
+/* Take words, split into lists at each ":::". The last list's words alternate fastest.
+ * -E2BIG: more than INPUT_LISTS_MAX lists. */
+NODISCARD int input_of_words(struct input *input, char *const *words, size_t count);
+
+/* Take what is read from `fd`, whose lines end in `end_byte`. */
+void input_of_lines(struct input *input, int fd, char end_byte);
+
 void input_fini(struct input *input);
 
-/* The next argument, without its newline; borrowed until the next call. Waits for a line no longer
- * than wait_ms (-1: until there is one). 0: *text is it; -EAGAIN: none yet; -ENODATA: there are no
- * more; -E2BIG: a line is longer than INPUT_LINE_MAX; -EILSEQ: it holds a zero byte; -ENOMEM; or
- * what read() gave. */
-NODISCARD int input_next(struct input *input, int wait_ms, const char **text);
+/* The next item. Waits for a line no longer than wait_ms (-1: until there is one). 0: *item is it;
+ * -EAGAIN: none yet; -ENODATA: there are no more; -E2BIG: a line is longer than INPUT_LINE_MAX;
+ * -EILSEQ: it holds a zero byte; -ENOMEM; or what read() gave. */
+NODISCARD int input_next(struct input *input, int wait_ms, struct input_item *item);
 
-/* How many arguments there are in all; 0: not known. */
-size_t input_total(const struct input *input);
+/* How many items there are in all; 0: not known. */
+uint64_t input_total(const struct input *input);
 
 #endif

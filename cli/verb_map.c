@@ -4,25 +4,105 @@
 #include "options.h"
 #include "verb.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+/* Exit codes, as GNU parallel has them: the number of commands that failed, up to this one, which
+ * stands for all above it; and what else went wrong. */
+#define FAILED_MAX 101
+#define OTHER      255
+
 struct map_options {
     struct broker_options broker;
     uint64_t slots;
+    const char *file;
+    bool null_ends;
+    bool keep_order;
+    bool as_completed;
+    bool tag;
+    uint64_t tries;
+    uint64_t limit_ms;
+    const char *joblog;
+    bool resume;
+    bool resume_failed;
+    bool dry_run;
 };
+
+#define ROW(name, kind, field)                                                                     \
+    .flag = name, .type = kind, .offset = offsetof(struct map_options, field)
 
 static const struct setting rows[] = {
     {
-        .flag = "slots",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct map_options, slots),
+        ROW("slots", SETTING_NUMBER, slots),
         .min = 1,
         .max = 1024,
         .help = "use this machine only, and run so many commands at a time",
         .letter = 'n',
+    },
+    {
+        ROW("jobs", SETTING_NUMBER, slots),
+        .min = 1,
+        .max = 1024,
+        .help = "the same",
+        .letter = 'j',
+    },
+    {
+        ROW("arg-file", SETTING_TEXT, file),
+        .min = 1,
+        .help = "read arguments from this file instead of standard input",
+        .letter = 'a',
+    },
+    {
+        ROW("null", SETTING_FLAG, null_ends),
+        .help = "arguments that are read end in a zero byte, as those of find -print0",
+        .letter = '0',
+    },
+    {
+        ROW("keep-order", SETTING_FLAG, keep_order),
+        .help = "write outputs in the order of the input; it is the default",
+        .letter = 'k',
+    },
+    {
+        ROW("as-completed", SETTING_FLAG, as_completed),
+        .help = "write each output when its command has ended",
+    },
+    {
+        ROW("tag", SETTING_FLAG, tag),
+        .help = "begin each line of output with the arguments and a tab",
+    },
+    {
+        ROW("retries", SETTING_NUMBER, tries),
+        .fallback = "1",
+        .min = 1,
+        .max = 1000,
+        .help = "run a command that fails so often in all; the output of its last run counts",
+    },
+    {
+        ROW("timeout", SETTING_SECONDS, limit_ms),
+        .min = 1,
+        .max = 4000000000,
+        .help = "kill a command that runs longer",
+    },
+    {
+        ROW("joblog", SETTING_TEXT, joblog),
+        .min = 1,
+        .help = "log each command here, with the columns of GNU parallel, after its output was "
+                "written",
+    },
+    {
+        ROW("resume", SETTING_FLAG, resume),
+        .help = "leave out the commands that are in the job log; the input must be the same",
+    },
+    {
+        ROW("resume-failed", SETTING_FLAG, resume_failed),
+        .help = "the same, but run those that failed again",
+    },
+    {
+        ROW("dry-run", SETTING_FLAG, dry_run),
+        .help = "print the commands instead of running them",
     },
     BROKER_ROWS(struct map_options, broker),
 };
@@ -31,10 +111,19 @@ static const struct settings settings = {
     .program = "scoop map",
     .about =
         "Runs COMMAND once for each ARGUMENT, or for each line of standard input when there is "
-        "no \":::\".\nThe argument takes the place of {}, or comes last. Outputs are written "
-        "whole and in order;\nthe exit code is 0 only when all commands ended with 0.",
-    .operands = "COMMAND... [::: ARGUMENT...]",
-    .example = "scoop map gzip -9 ::: *.log",
+        "no \":::\".\nThe argument takes the place of {}, or comes last. Several lists are "
+        "combined, "
+        "each with each.\nOutputs are written whole and in order, stderr to stderr.\n\n"
+        "  {} argument        {.} without extension  {/} without folders  {//} folder  {/.} both\n"
+        "  {#} number, from 1 {2} of the second list {2.} {2/} {2//} {2/.} its parts\n\n"
+        "A COMMAND that is one word with blanks or other characters of a shell is run by sh -c; "
+        "what "
+        "fills\nits places is quoted for it.\n\n"
+        "Exit code: 0 all commands ended with 0; 1 to 100 so many failed; 101 more than that;\n"
+        "2 with one line on stderr that says what is wrong with the command line, before anything "
+        "was run;\n128 + N ended by signal N; 255 anything else.",
+    .operands = "COMMAND... [::: ARGUMENT...]...",
+    .example = "scoop map --joblog log --resume 'convert {} -resize 50% small/{/.}.png' ::: *.jpg",
     .rows = rows,
     .row_count = COUNT_OF(rows),
 };
@@ -65,39 +154,29 @@ static void catch_signals(void)
     sigaction(SIGHUP, &action, NULL);
 }
 
-/* ---- */
+/* ---- running ---- */
 
-static int exit_code(int error)
+static int exit_code(int error, uint64_t failed)
 {
     if (error == -ECANCELED && caught != 0)
         return 128 + caught;
-    return error == 0 ? EXIT_DONE : EXIT_FAILED;
+    if (error == -ECHILD)
+        return failed < FAILED_MAX ? (int)failed : FAILED_MAX;
+    return error == 0 ? EXIT_DONE : OTHER;
 }
 
-static int map_on(const struct broker_options *broker,
-                  struct local *local,
-                  const struct template *template,
-                  struct input *input)
+static int map_on(const struct broker_options *broker, struct mapping *mapping)
 {
-    struct mapping mapping = {
-        .session = options_open(broker, settings.program),
-        .command = scoop_builtin("command", SCOOP_VARIABLE, SCOOP_VARIABLE),
-        .template = *template,
-        .input = input,
-        .ended = has_ended,
-        .context = local,
-        .program = settings.program,
-    };
-
-    if (mapping.session == NULL || mapping.command == NULL)
-        return EXIT_FAILED;
-    const int error = mapping_run(&mapping);
-    scoop_close(mapping.session);
-    return exit_code(error);
+    mapping->session = options_open(broker, settings.program);
+    mapping->command = scoop_builtin("command", SCOOP_VARIABLE, SCOOP_VARIABLE);
+    if (mapping->session == NULL || mapping->command == NULL)
+        return OTHER;
+    const int error = mapping_run(mapping);
+    scoop_close(mapping->session);
+    return exit_code(error, mapping->failed);
 }
 
-static int
-map_privately(struct map_options *options, const struct template *template, struct input *input)
+static int map_privately(struct map_options *options, struct mapping *mapping)
 {
     const struct local_config config = {.slots = (unsigned)options->slots};
     struct problem problem;
@@ -105,28 +184,107 @@ map_privately(struct map_options *options, const struct template *template, stru
 
     if (local_start(&config, &local, &problem) != 0) {
         fprintf(stderr, "%s: %s\n", settings.program, problem.text);
-        return EXIT_FAILED;
+        return OTHER;
     }
     options->broker.broker = local.broker;
-    const int code = map_on(&options->broker, &local, template, input);
+    mapping->context = &local;
+    const int code = map_on(&options->broker, mapping);
     local_stop(&local);
     return code;
 }
 
-/* Split the operands at ":::". False: there is no command. */
-static bool
-read_operands(char **words, size_t count, struct template *template, struct input *input)
+static int map(struct map_options *options, struct mapping *mapping)
+{
+    catch_signals();
+    if (options->dry_run)
+        return exit_code(mapping_show(mapping), 0);
+    options_complete(&options->broker);
+    return options->slots != 0 || options->broker.broker == NULL
+               ? map_privately(options, mapping)
+               : map_on(&options->broker, mapping);
+}
+
+/* ---- the command line ---- */
+
+static int usage(const char *what)
+{
+    fprintf(stderr, "%s: %s; see '%s --help'\n", settings.program, what, settings.program);
+    return -EINVAL;
+}
+
+/* Everything but -a FILE is for words. */
+static int open_lines(const struct map_options *options, struct input *input)
+{
+    int fd = STDIN_FILENO;
+
+    if (options->file != NULL)
+        fd = open(options->file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        fprintf(stderr, "%s: --arg-file: %s: %s\n", settings.program, options->file,
+                strerror(errno));
+        return -EINVAL;
+    }
+    if (isatty(fd) == 1)
+        fprintf(stderr, "%s: reading arguments from the terminal; Ctrl-D ends them\n",
+                settings.program);
+    input_of_lines(input, fd, options->null_ends ? '\0' : '\n');
+    return 0;
+}
+
+/* Split the operands at the first ":::". -EINVAL: said on stderr. */
+static int read_operands(const struct map_options *options,
+                         char **words,
+                         size_t count,
+                         struct template *template,
+                         struct input *input)
 {
     size_t command = 0;
 
     while (command < count && strcmp(words[command], ":::") != 0)
         command++;
+    if (command == 0)
+        return usage("which command?");
     template_init(template, words, command);
-    if (command < count)
-        input_of_words(input, words + command + 1, count - command - 1);
-    else
-        input_of_lines(input, STDIN_FILENO);
-    return command > 0;
+    if (command == count)
+        return open_lines(options, input);
+    if (options->file != NULL || options->null_ends)
+        return usage("--arg-file and --null are for arguments that are read, not for those behind "
+                     "\":::\"");
+    if (input_of_words(input, words + command + 1, count - command - 1) != 0)
+        return usage("there are more than 9 lists of arguments");
+    return 0;
+}
+
+static int
+check(const struct map_options *options, const struct template *template, const struct input *input)
+{
+    const size_t lists = input->list_count > 0 ? input->list_count : 1;
+
+    if (options->keep_order && options->as_completed)
+        return usage("--keep-order and --as-completed exclude each other");
+    if ((options->resume || options->resume_failed) && options->joblog == NULL)
+        return usage("--resume needs --joblog FILE");
+    if (template->highest > lists) {
+        fprintf(stderr, "%s: {%zu}: the lists of arguments are 1 to %zu\n", settings.program,
+                template->highest, lists);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int open_joblog(const struct map_options *options, struct joblog *joblog)
+{
+    const enum joblog_mode mode = options->resume_failed ? JOBLOG_FAILED
+                                  : options->resume      ? JOBLOG_RESUME
+                                                         : JOBLOG_FRESH;
+    struct problem problem;
+
+    if (options->joblog == NULL || (options->dry_run && mode == JOBLOG_FRESH))
+        return 0;
+    const int error = joblog_open(joblog, options->joblog, mode, &problem);
+    if (error != 0)
+        fprintf(stderr, "%s: --joblog: %s\n", settings.program, problem.text);
+    return error;
 }
 
 int verb_map(int argc, char **argv)
@@ -134,20 +292,27 @@ int verb_map(int argc, char **argv)
     struct map_options options = {.slots = 0};
     int first = 0;
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, &first);
-    struct template template;
-    struct input input;
+    struct joblog joblog = {.fd = -1};
+    struct input input = {.fd = -1};
+    struct mapping mapping = {
+        .input = &input,
+        .joblog = &joblog,
+        .ended = has_ended,
+        .program = settings.program,
+        .limit_ms = (uint32_t)options.limit_ms,
+        .tries = (unsigned)options.tries,
+        .as_completed = options.as_completed,
+        .tag = options.tag,
+    };
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    if (!read_operands(argv + first, (size_t)(argc - first), &template, &input)) {
-        fprintf(stderr, "%s: which command? see '%s --help'\n", settings.program, settings.program);
+    if (read_operands(&options, argv + first, (size_t)(argc - first), &mapping.template, &input) !=
+            0 ||
+        check(&options, &mapping.template, &input) != 0)
         return EXIT_USAGE;
-    }
-    options_complete(&options.broker);
-    catch_signals();
-    const int code = options.slots != 0 || options.broker.broker == NULL
-                         ? map_privately(&options, &template, &input)
-                         : map_on(&options.broker, NULL, &template, &input);
+    const int code = open_joblog(&options, &joblog) == 0 ? map(&options, &mapping) : OTHER;
+    joblog_close(&joblog);
     input_fini(&input);
     return code;
 }

@@ -6,8 +6,10 @@
 #include "capture.h"
 #include "libscoop/include/scoop.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Codes of a command that could not be started, as shells have them. */
 #define NOT_FOUND      127
@@ -33,8 +35,16 @@ SCOOP_FUNCTION(int32_t, absolute, int32_t x)
 static void write_result(struct scoop_output *out, const struct capture *capture)
 {
     struct blob *bytes CLEANUP(blob_unref_p) = blob_new(256);
+    char host[HOST_NAME_MAX + 1] = "";
+
+    /* It fits; and a host without a name is not worth a failure. */
+    (void)!gethostname(host, sizeof(host) - 1);
     const struct command_result result = {
-        .status = capture->status,
+        .code = capture->code,
+        .signal = capture->signal,
+        .start_us = capture->start_us,
+        .run_us = capture->run_us,
+        .host = {(const uint8_t *)host, strlen(host)},
         .out = {capture->out->data, capture->out->size},
         .err = {capture->err->data, capture->err->size},
     };

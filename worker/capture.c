@@ -1,5 +1,6 @@
 #include "capture.h"
 
+#include "base/clock.h"
 #include "base/wire.h"
 
 #include <fcntl.h>
@@ -99,7 +100,7 @@ static int read_streams(int fds[2], int process_fd, struct capture *c)
 
 /* ---- the parent ---- */
 
-static uint32_t wait_for(pid_t pid)
+static void wait_for(pid_t pid, struct capture *c)
 {
     siginfo_t ended = {0};
     int status = 0;
@@ -110,7 +111,10 @@ static uint32_t wait_for(pid_t pid)
     kill(-pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return WIFSIGNALED(status) ? 128U + (uint32_t)WTERMSIG(status) : (uint32_t)WEXITSTATUS(status);
+    if (WIFSIGNALED(status))
+        c->signal = (uint32_t)WTERMSIG(status);
+    else
+        c->code = (uint32_t)WEXITSTATUS(status);
 }
 
 /* -1 on kernels before 5.3: then only the streams tell of the end. */
@@ -177,13 +181,18 @@ run_and_read(char *const *words, int ours[CHILD_ENDS], int theirs[CHILD_ENDS], s
     close_all(&process_fd, 1);
     if (result != 0)
         kill(pid, SIGKILL);
-    c->status = wait_for(pid);
+    wait_for(pid, c);
     return result;
 }
 
 int capture_command(char *const *words, struct capture *out)
 {
-    struct capture capture = {.out = blob_new(256), .err = blob_new(256)};
+    struct capture capture = {
+        .out = blob_new(256),
+        .err = blob_new(256),
+        .start_us = (uint64_t)clock_wall_ms() * 1000,
+    };
+    const int64_t start_us = clock_now_us();
     int ours[CHILD_ENDS] = {-1, -1, -1};
     int theirs[CHILD_ENDS] = {-1, -1, -1};
     int result = capture.out != NULL && capture.err != NULL ? open_pipes(ours, theirs) : -ENOMEM;
@@ -192,6 +201,7 @@ int capture_command(char *const *words, struct capture *out)
         result = run_and_read(words, ours, theirs, &capture);
     close_all(ours, CHILD_ENDS);
     close_all(theirs, CHILD_ENDS);
+    capture.run_us = (uint64_t)(clock_now_us() - start_us);
     if (result != 0)
         capture_fini(&capture);
     else

@@ -13,9 +13,12 @@
 #define CAPTURE_CUT_NOTE   "\n[cut: more than 8 MiB]\n"
 
 struct capture {
-    uint32_t status;  /* exit code, or 128 + signal */
-    struct blob *out; /* owned */
-    struct blob *err; /* owned */
+    uint32_t code;     /* exit code; 0 when a signal ended it */
+    uint32_t signal;   /* that ended it; 0: none */
+    uint64_t start_us; /* by the wall clock, since 1970-01-01 UTC */
+    uint64_t run_us;   /* from start to end */
+    struct blob *out;  /* owned */
+    struct blob *err;  /* owned */
 };
 
 /* Run words[0] (looked up in PATH) with stdin from /dev/null, wait for its end, and kill what is

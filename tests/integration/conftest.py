@@ -1,10 +1,13 @@
 """Fixtures of all integration tests; see programs.py for the helpers."""
 
+import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
-from programs import Program
+from programs import Program, run
 
 
 def pytest_configure(config):
@@ -40,3 +43,50 @@ def start():
             if "Sanitizer" in line or "runtime error:" in line:
                 problems.append(f"{program.name}: {line}")
     assert not problems, problems
+
+
+@pytest.fixture
+def private():
+    """Where private clusters put their folders; a short path, because those of sockets are bounded."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sct"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def scoop(private):
+    """scoop(*arguments) -> the finished process."""
+
+    def finished(*arguments, text="", env=None, timeout=60):
+        return run("scoop", *arguments, env={"XDG_RUNTIME_DIR": str(private), **(env or {})}, stdin=text,
+                   timeout=timeout)
+
+    return finished
+
+
+@pytest.fixture
+def started(start, private):
+    """started(*arguments) -> Program under way."""
+
+    def begun(*arguments):
+        return start("scoop", *arguments, env={"XDG_RUNTIME_DIR": str(private)}, ready=None)
+
+    return begun
+
+
+class Cluster:
+    def __init__(self, start, folder):
+        folder.mkdir(mode=0o700)
+        self.start = start
+        self.url = f"ipc://{folder}/client"
+        self.place = f"{folder}/client"
+        self.workers = f"ipc://{folder}/worker"
+        start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers)
+
+    def start_worker(self, slots):
+        return self.start("scoop-worker", "run", "--broker", self.workers, "--slots", slots, ready=None)
+
+
+@pytest.fixture
+def cluster(start, tmp_path):
+    return Cluster(start, tmp_path / "cluster")

@@ -111,6 +111,30 @@ def is_alive(pid):
     return any(pid == other for other, _, _, _ in processes())
 
 
+def name_of(pid):
+    """The name of a process, "" when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def descendants(pid):
+    found = []
+    for child in children(pid):
+        found += [child, *descendants(child)]
+    return found
+
+
+def names_below(pid):
+    return [name_of(child) for child in descendants(pid)]
+
+
+def nothing_left(folder, pids):
+    """Is none of these processes there, and nothing in the folder?"""
+    return not any(is_alive(pid) for pid in pids) and not list(folder.iterdir())
+
+
 class Program:
     """A running program; its output is read all the time, so that it never blocks.
 

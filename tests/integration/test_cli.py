@@ -2,70 +2,14 @@
 
 import json
 import os
-import pathlib
-import pty
 import re
-import shutil
 import signal
-import subprocess
-import tempfile
 
 import pytest
-from programs import binary, children, environment, eventually, is_alive, run
+from programs import binary, descendants, eventually, name_of, nothing_left, run
 
 HOST = os.uname().nodename
 MISBEHAVE = binary("../tests/programs/misbehave")
-
-
-@pytest.fixture
-def private():
-    """Where private clusters put their folders; a short path, because those of sockets are bounded."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="sct"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def scoop(private):
-    """scoop(*arguments) -> the finished process."""
-
-    def finished(*arguments, text="", env=None, timeout=60):
-        return run("scoop", *arguments, env={"XDG_RUNTIME_DIR": str(private), **(env or {})}, stdin=text,
-                   timeout=timeout)
-
-    return finished
-
-
-@pytest.fixture
-def started(start, private):
-    """started(*arguments) -> Program under way."""
-
-    def begun(*arguments):
-        return start("scoop", *arguments, env={"XDG_RUNTIME_DIR": str(private)}, ready=None)
-
-    return begun
-
-
-def name_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
-
-
-def descendants(pid):
-    found = []
-    for child in children(pid):
-        found += [child, *descendants(child)]
-    return found
-
-
-def names_below(pid):
-    return [name_of(child) for child in descendants(pid)]
-
-
-def nothing_left(folder, pids):
-    return not any(is_alive(pid) for pid in pids) and not list(folder.iterdir())
 
 
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
@@ -90,6 +34,12 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["run", "-n", "0", "/bin/true"], '--slots: "0" is not a whole number from 1 to 1024'),
         (["map"], "which command?"),
         (["map", ":::", "a"], "which command?"),
+        (["map", "--resume", "echo", ":::", "a"], "--resume needs --joblog FILE"),
+        (["map", "-k", "--as-completed", "echo", ":::", "a"], "exclude each other"),
+        (["map", "echo", "{3}", ":::", "a", ":::", "b"], "{3}: the lists of arguments are 1 to 2"),
+        (["map", "-0", "echo", ":::", "a"], "--arg-file and --null are for arguments that are read"),
+        (["map", "--timeout", "soon", "echo"], '--timeout: "soon" is not a number of seconds from 0.001'),
+        (["map", "--retries", "0", "echo"], '--retries: "0" is not a whole number from 1 to 1000'),
         (["run", "/"], "/: Is a directory"),
         (["run", "--broker", "", "/bin/true"], '--broker: "" is not tcp://HOST:PORT or ipc:///PATH'),
         (["map", "--broker", "tcp://x", "echo"], '--broker: "tcp://x" is not tcp://HOST:PORT or ipc'),
@@ -141,113 +91,6 @@ def test_run_says_why_when_its_broker_dies(started, private):
     assert list(private.iterdir()) == []
 
 
-def test_map_writes_ten_thousand_outputs_in_order(scoop):
-    lines = "".join(f"{i}\n" for i in range(10000))
-    done = scoop("map", "echo", "{}", text=lines, timeout=300)
-    assert done.stdout == lines
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_map_fills_in_each_place_or_appends(scoop):
-    assert scoop("map", "echo", "a{}b{}", ":::", "1", "2 3").stdout == "a1b1\na2 3b2 3\n"
-    assert scoop("map", "echo", "x", ":::", "1", "").stdout == "x 1\nx \n"
-    assert scoop("map", "echo", ":::").stdout == ""
-
-
-def test_map_writes_each_output_whole_and_stderr_to_stderr(scoop):
-    command = 'for i in 1 2 3; do echo "{}$i"; sleep 0.01; done; echo "err{}" >&2'
-    done = scoop("map", "-n", "4", "sh", "-c", command, ":::", "a", "b", "c", "d")
-    assert done.stdout == "".join(f"{letter}{i}\n" for letter in "abcd" for i in "123")
-    assert done.stderr == "erra\nerrb\nerrc\nerrd\n"
-
-
-def test_map_is_0_only_when_all_commands_were(scoop):
-    assert scoop("map", "sh", "-c", "exit {}", ":::", "0", "0").returncode == 0
-    done = scoop("map", "sh", "-c", "exit {}", ":::", "0", "3", "4")
-    assert (done.returncode, done.stderr) == (
-        1, "scoop map: 2 of 3 commands failed; number 2 ended with exit code 3\n")
-    done = scoop("map", "sh", "-c", "kill -9 $$", ":::", "a")
-    assert (done.returncode, done.stderr) == (
-        1, "scoop map: 1 of 1 commands failed; number 1 was killed by signal 9\n")
-    done = scoop("map", "/nonexistent/command", ":::", "a")
-    assert done.returncode == 1
-    assert "/nonexistent/command" in done.stderr
-
-
-def test_map_shows_first_results_while_input_is_still_coming():
-    process = subprocess.Popen([binary("scoop"), "map", "echo"], env=environment(), stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
-    try:
-        process.stdin.write("one\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "one\n"
-        process.stdin.write("two")
-        process.stdin.close()
-        assert process.stdout.read() == "two\n"
-        assert process.wait(10) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_map_refuses_input_that_cannot_be_an_argument(scoop):
-    assert "zero byte" in scoop("map", "echo", text="a\0b\n").stderr
-    assert "longer than 8 MiB" in scoop("map", "echo", text="x" * (9 << 20)).stderr
-
-
-@pytest.mark.parametrize("closed, message", [
-    ("<&-", "scoop map: standard input: Bad file descriptor"),
-    (">&-", "scoop map: cannot write output: Bad file descriptor"),
-])
-def test_map_with_a_closed_standard_file_is_an_error_at_once(private, closed, message):
-    done = subprocess.run(["sh", "-c", f'echo a | {{ "$0" map echo {closed}; }}', binary("scoop")],
-                          env=environment({"XDG_RUNTIME_DIR": str(private)}), text=True,
-                          capture_output=True, timeout=20, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == message + "\n"
-    assert list(private.iterdir()) == []
-
-
-def test_map_that_is_interrupted_leaves_nothing_behind(started, private):
-    scoop = started("map", "-n", "2", "sleep", ":::", *["100"] * 50)
-    eventually(lambda: "sleep" in names_below(scoop.pid), "a command runs")
-    pids = descendants(scoop.pid)
-    scoop.send_signal(signal.SIGINT)
-    assert scoop.wait() == 128 + signal.SIGINT
-    eventually(lambda: nothing_left(private, pids), f"the end of {pids}")
-
-
-def test_map_draws_a_progress_bar_on_a_terminal_only():
-    ours, theirs = pty.openpty()
-    done = subprocess.run([binary("scoop"), "map", "-n", "1", "sleep", ":::", "0.3", "0.3"],
-                          env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=theirs, timeout=20, check=False)
-    os.close(theirs)
-    drawn = os.read(ours, 65536).decode()
-    os.close(ours)
-    assert done.stdout == b""
-    assert "1/2" in drawn and "#" in drawn
-    assert drawn.endswith("\r\033[K")
-
-
-class Cluster:
-    def __init__(self, start, folder):
-        folder.mkdir(mode=0o700)
-        self.start = start
-        self.url = f"ipc://{folder}/client"
-        self.place = f"{folder}/client"
-        self.workers = f"ipc://{folder}/worker"
-        start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers)
-
-    def start_worker(self, slots):
-        return self.start("scoop-worker", "run", "--broker", self.workers, "--slots", slots, ready=None)
-
-
-@pytest.fixture
-def cluster(start, tmp_path):
-    return Cluster(start, tmp_path / "cluster")
-
-
 def test_info_and_workers_tell_what_the_broker_knows(scoop, cluster):
     env = {"SCOOP_BROKER": cluster.url}
 
@@ -267,34 +110,6 @@ def test_info_and_workers_tell_what_the_broker_knows(scoop, cluster):
     assert worker.stop() == 0
     eventually(info_is(0, 0), "the worker is gone")
     assert json.loads(scoop("info", "--json", env=env).stdout)["done"] == 2
-
-
-def test_map_on_a_cluster_without_workers_says_so_and_goes_on_when_one_comes(cluster, started):
-    scoop = started("map", "--broker", cluster.url, "echo", ":::", "a")
-    scoop.wait_for("scoop map: waiting: the cluster has no workers")
-    cluster.start_worker(1)
-    assert scoop.wait() == 0
-    assert scoop.lines == ["a"]
-
-
-def test_map_on_a_cluster_that_loses_a_worker_loses_no_result(cluster, started):
-    victim = cluster.start_worker(2)
-    scoop = started("map", "--broker", cluster.url, "sh", "-c", "sleep 0.1; echo {}", ":::",
-                    *map(str, range(60)))
-    scoop.wait_for("0", stdout=True)
-    cluster.start_worker(2)
-    victim.kill()
-    assert scoop.wait(30) == 0
-    assert scoop.lines == [str(i) for i in range(60)]
-
-
-def test_an_interrupted_map_ends_its_commands_on_the_cluster(cluster, started):
-    worker = cluster.start_worker(2)
-    scoop = started("map", "--broker", cluster.url, "sleep", ":::", *["100"] * 10)
-    eventually(lambda: "sleep" in names_below(worker.pid), "a command runs")
-    scoop.send_signal(signal.SIGINT)
-    assert scoop.wait() == 128 + signal.SIGINT
-    eventually(lambda: "sleep" not in names_below(worker.pid), "the commands have ended")
 
 
 @pytest.mark.parametrize("verb", ["info", "workers"])

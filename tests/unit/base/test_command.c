@@ -58,11 +58,14 @@ Test(command, an_empty_or_too_large_command_is_refused)
 Test(command, a_result_comes_back_and_its_truncations_do_not)
 {
     const struct command_result result = {
-        .status = 139,
+        .signal = 11,
+        .start_us = 1234567890123456,
+        .run_us = 7,
+        .host = {.data = (const uint8_t *)"w1", .size = 2},
         .out = {.data = (const uint8_t *)"out\n", .size = 4},
         .err = {.data = (const uint8_t *)"!", .size = 1},
     };
-    struct command_result back = {.status = 0};
+    struct command_result back = {.code = 1};
     struct blob *b = blob_new(0);
 
     cr_assert_not_null(b);
@@ -70,7 +73,11 @@ Test(command, a_result_comes_back_and_its_truncations_do_not)
     for (size_t size = 0; size < b->size; size++)
         cr_assert_eq(command_get_result(b->data, size, &back), -EPROTO);
     cr_assert_eq(command_get_result(b->data, b->size, &back), 0);
-    cr_assert_eq(back.status, 139);
+    cr_assert_eq(back.code, 0);
+    cr_assert_eq(back.signal, 11);
+    cr_assert_eq(back.start_us, 1234567890123456);
+    cr_assert_eq(back.run_us, 7);
+    cr_assert_arr_eq(back.host.data, "w1", back.host.size);
     cr_assert_eq(back.out.size, 4);
     cr_assert_arr_eq(back.out.data, "out\n", 4);
     cr_assert_eq(back.err.size, 1);

@@ -39,6 +39,35 @@ ParameterizedTest(struct number_case *c, parse, reads_whole_decimal_numbers_only
     cr_assert_eq(value, c->value, "\"%s\" gave %" PRIu64, c->text, value);
 }
 
+ParameterizedTestParameters(parse, reads_seconds_as_milliseconds)
+{
+    static struct number_case cases[] = {
+        {"0", 0, 0},
+        {"10", 0, 10000},
+        {"0.5", 0, 500},
+        {"1.25", 0, 1250},
+        {"1.001", 0, 1001},
+        {"", -EINVAL, 0},
+        {".5", -EINVAL, 0},
+        {"1.", -EINVAL, 0},
+        {"1.2345", -EINVAL, 0},
+        {"1.2.3", -EINVAL, 0},
+        {"-1", -EINVAL, 0},
+        {"1e3", -EINVAL, 0},
+        {"20.001", -ERANGE, 0},
+        {"99999999999999999999999999", -ERANGE, 0},
+    };
+    return cr_make_param_array(struct number_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct number_case *c, parse, reads_seconds_as_milliseconds)
+{
+    uint64_t value = 0;
+
+    cr_assert_eq(parse_seconds(c->text, 0, 20000, &value), c->result, "\"%s\"", c->text);
+    cr_assert_eq(value, c->value);
+}
+
 struct url_case {
     char text[64];
     int result;
