@@ -16,15 +16,15 @@ def pytest_configure(config):
 
 @pytest.fixture
 def start():
-    """start(name, *arguments, env=None, ready="listening", user=None): ends with the test.
+    """start(name, *arguments, env=None, ready="listening", user=None, stdin=...): ends with the test.
 
     `ready` is the event to wait for, None: do not wait. A program that is still there is stopped by
     SIGTERM; one that leaves processes behind, or that does not stop, fails the test.
     """
     programs = []
 
-    def start_one(name, *arguments, env=None, ready="listening", user=None):
-        program = Program(name, *arguments, env=env, user=user)
+    def start_one(name, *arguments, env=None, ready="listening", **more):
+        program = Program(name, *arguments, env=env, **more)
         programs.append(program)
         return program.ready(ready) if ready else program
 

@@ -138,10 +138,10 @@ def nothing_left(folder, pids):
 class Program:
     """A running program; its output is read all the time, so that it never blocks.
 
-    `user`: the account it runs as, when this is root.
+    `user`: the account it runs as, when this is root. `stdin`: subprocess.PIPE to write() to it.
     """
 
-    def __init__(self, name, *arguments, env=None, user=None):
+    def __init__(self, name, *arguments, env=None, user=None, stdin=subprocess.DEVNULL):
         self.name = name
         self.fields = {}
         self.events = []  # lines of stderr
@@ -149,7 +149,7 @@ class Program:
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
             [*as_user(user), binary(name), *map(str, arguments)], env=environment(env),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             errors="replace", start_new_session=True)
         self._readers = [self._reader(self.process.stdout, self.lines),
                          self._reader(self.process.stderr, self.events)]
@@ -200,6 +200,11 @@ class Program:
     @property
     def url(self):
         return "http://" + self.fields["address"]
+
+    def write(self, line):
+        """A line for its standard input."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
 
     def send_signal(self, number):
         self.process.send_signal(number)

@@ -9,10 +9,11 @@ from programs import DEADLINE_S, eventually, free_port
 
 
 class RedisServer:
-    def __init__(self, folder, password=None):
+    def __init__(self, folder, password=None, appendonly="yes"):
         self.port = free_port()
         self.folder = folder
         self.password = password
+        self.appendonly = appendonly
         self.process = None
         self.start()
 
@@ -25,7 +26,7 @@ class RedisServer:
 
     def start(self):
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-                     "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+                     "--appendonly", self.appendonly, "--appendfsync", "always", "--save", ""]
         if self.password:
             arguments += ["--requirepass", self.password]
         self.process = subprocess.Popen(["redis-server", *arguments], stdin=subprocess.DEVNULL,

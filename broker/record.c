@@ -1,0 +1,81 @@
+#include "record.h"
+
+#include "base/crc32c.h"
+
+#include <endian.h>
+#include <string.h>
+
+/* Offset of what the checksum covers. */
+#define COVERED_AT 4
+
+static const char *const type_names[RECORD_TYPE_END] = {
+    [RECORD_OPEN] = "OPEN",
+    [RECORD_TASK] = "TASK",
+    [RECORD_DONE] = "DONE",
+    [RECORD_FORGET] = "FORGET",
+};
+
+const char *record_type_name(enum record_type type)
+{
+    return type < RECORD_TYPE_END && type_names[type] != NULL ? type_names[type] : "unknown";
+}
+
+int record_begin(struct blob *batch, enum record_type type, uint64_t id, size_t body_bytes)
+{
+    if (blob_reserve(batch, RECORD_HEAD_BYTES + body_bytes) != 0)
+        return -ENOMEM;
+    wire_put_u32(batch, 0);
+    wire_put_u8(batch, (uint8_t)type);
+    wire_put_u8(batch, RECORD_VERSION);
+    wire_put_u16(batch, 0);
+    wire_put_u32(batch, (uint32_t)body_bytes);
+    wire_put_u64(batch, id);
+    return 0;
+}
+
+/* The head at the cursor, which moves behind it. Returns the bytes of the body. */
+static uint32_t get_head(struct wire_cursor *c, uint32_t *crc, uint8_t *version, struct record *out)
+{
+    *crc = wire_get_u32(c);
+    out->type = (enum record_type)wire_get_u8(c);
+    *version = wire_get_u8(c);
+    wire_get_u16(c);
+    const uint32_t body_bytes = wire_get_u32(c);
+    out->id = wire_get_u64(c);
+    return body_bytes;
+}
+
+void record_seal(struct blob *batch)
+{
+    struct wire_cursor c = record_cursor(batch->data, batch->size);
+    struct record record;
+    uint32_t crc = 0;
+    uint8_t version = 0;
+
+    while (c.at < c.end && !c.bad) {
+        uint8_t *head = batch->data + (c.at - batch->data);
+        const uint32_t body_bytes = get_head(&c, &crc, &version, &record);
+
+        wire_get_bytes(&c, body_bytes);
+        crc = htobe32(crc32c(head + COVERED_AT, RECORD_HEAD_BYTES - COVERED_AT + body_bytes));
+        memcpy(head, &crc, sizeof(crc));
+    }
+}
+
+int record_get(struct wire_cursor *c, struct record *out, uint8_t *version)
+{
+    const uint8_t *head = c->at;
+    uint32_t crc = 0;
+    const uint32_t body_bytes = get_head(c, &crc, version, out);
+
+    if (body_bytes > RECORD_BODY_MAX)
+        c->bad = true;
+    out->body = wire_get_bytes(c, body_bytes);
+    if (c->bad)
+        return -EPROTO;
+    if (crc != crc32c(head + COVERED_AT, RECORD_HEAD_BYTES - COVERED_AT + body_bytes))
+        return -EBADMSG;
+    if (*version != RECORD_VERSION || out->type == 0 || out->type >= RECORD_TYPE_END)
+        return -ENOTSUP;
+    return 0;
+}

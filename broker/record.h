@@ -1,0 +1,60 @@
+/* Records of the journal and the batches that they travel in: PROTOCOL.md section 9 as code.
+ *
+ * A batch is a blob of whole records, one entry of the journal's stream. Each record has a head:
+ *
+ *   u32 CRC-32C of all that follows, u8 type, u8 version, u16 zero, u32 bytes of the body, u64 id
+ *
+ * Integers are big-endian, as on the wire. Pure; any thread, one writer per blob. */
+#ifndef BROKER_RECORD_H
+#define BROKER_RECORD_H
+
+#include "base/blob.h"
+#include "base/err.h"
+#include "base/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RECORD_VERSION    1
+#define RECORD_HEAD_BYTES 20
+
+/* Most bytes of a body: an argument or a result and what stands around it. */
+#define RECORD_BODY_MAX (WIRE_PAYLOAD_MAX + ((size_t)64 << 10))
+
+enum record_type {
+    RECORD_OPEN = 1, /* a broker begins; the id is its epoch of the journal */
+    RECORD_TASK,     /* a task was accepted */
+    RECORD_DONE,     /* it has ended, with this outcome */
+    RECORD_FORGET,   /* nobody will ask for it any more */
+    RECORD_TYPE_END,
+};
+
+/* "TASK", or "unknown". */
+const char *record_type_name(enum record_type type);
+
+struct record {
+    enum record_type type;
+    uint64_t id;
+    struct wire_bytes body; /* borrowed from the batch */
+};
+
+/* Append the head of a record whose body of body_bytes the caller puts behind it at once; there is
+ * room for it then. -ENOMEM: nothing was appended. */
+NODISCARD int
+record_begin(struct blob *batch, enum record_type type, uint64_t id, size_t body_bytes);
+
+/* Write the checksums into all records of a finished batch. */
+void record_seal(struct blob *batch);
+
+/* Read the next record of a batch. 0, or -EPROTO: cut off or of an impossible size, the cursor is
+ * bad; -EBADMSG: its checksum is wrong; -ENOTSUP: its type or version (*version) is unknown. After
+ * the last two the cursor stands behind the record, and *out is what its head says. */
+NODISCARD int record_get(struct wire_cursor *c, struct record *out, uint8_t *version);
+
+/* A cursor over a batch. */
+static inline struct wire_cursor record_cursor(const void *data, size_t size)
+{
+    return (struct wire_cursor){.at = data, .end = (const uint8_t *)data + size};
+}
+
+#endif
