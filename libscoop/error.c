@@ -24,6 +24,7 @@ static const char *const words[] = {
     [SCOOP_NO_MEMORY] = "out of memory",
     [SCOOP_MISUSE] = "misuse",
     [SCOOP_SHUT_DOWN] = "shut down",
+    [SCOOP_END] = "nothing is left",
 };
 
 const char *scoop_strerror(enum scoop_status status)
@@ -58,6 +59,13 @@ enum scoop_status error_set(enum scoop_status status, const char *format, ...)
 
 enum scoop_status error_of_job(const struct job *job)
 {
+    if (job->failure == NULL)
+        return SCOOP_OK;
+    return error_of_task(job, job->failure->index, job->count);
+}
+
+enum scoop_status error_of_task(const struct job *job, size_t index, size_t count)
+{
     const struct failure *f = job->failure;
     char which[64] = "";
     char where[300] = "";
@@ -65,8 +73,8 @@ enum scoop_status error_of_job(const struct job *job)
 
     if (f == NULL)
         return SCOOP_OK;
-    if (job->count > 1)
-        snprintf(which, sizeof(which), " task %u of %u", f->index, job->count);
+    if (count > 1)
+        snprintf(which, sizeof(which), " task %zu of %zu", index, count);
     if (f->host[0] != '\0')
         snprintf(where, sizeof(where), " on host %.255s", f->host);
     if (job->failures > 1)

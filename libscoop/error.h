@@ -12,4 +12,7 @@ enum scoop_status error_set(enum scoop_status status, const char *format, ...) P
 /* Keep how a job ended that has a failure, and return its status; SCOOP_OK when it has none. */
 enum scoop_status error_of_job(const struct job *job);
 
+/* The same for the only task of a job that is task `index` of `count` for the caller. */
+enum scoop_status error_of_task(const struct job *job, size_t index, size_t count);
+
 #endif

@@ -1,20 +1,13 @@
 /* Futures: a job of one task whose places are inside the future itself. */
-#include "base/clock.h"
+#include "future.h"
+
+#include "await.h"
 #include "error.h"
 #include "program.h"
 #include "serial.h"
 #include "session.h"
 
-#include <stddef.h>
 #include <string.h>
-
-struct scoop_future {
-    struct job job;         /* first: a job that is released is its future */
-    scoop_session *session; /* NULL: computed serially, done from the start */
-    struct scoop_bytes argument;
-    struct scoop_bytes result; /* of a function with results of any size */
-    unsigned char data[];      /* the argument; behind it the result, when its size is fixed */
-};
 
 static void future_release(struct job *job)
 {
@@ -79,52 +72,57 @@ static enum scoop_status start(struct scoop_future *future, int64_t deadline)
     return session_add_held(future->session, &future->job, future->argument.size, deadline);
 }
 
+enum scoop_status future_submit(scoop_session *session,
+                                const struct scoop_options *options,
+                                const struct scoop_function *function,
+                                struct scoop_bytes argument,
+                                int64_t deadline,
+                                scoop_future **out)
+{
+    struct scoop_future *future =
+        future_new(function, argument.data, argument.size, options != NULL ? options->limit_ms : 0);
+
+    if (future == NULL)
+        return error_set(SCOOP_NO_MEMORY, "%s: out of memory", function->name);
+    future->session = session;
+    const enum scoop_status status = start(future, deadline);
+    if (status == SCOOP_OK)
+        *out = future;
+    else
+        future_release(&future->job);
+    return status;
+}
+
 scoop_future *scoop_submit_with(scoop_session *session,
                                 const struct scoop_options *options,
                                 const struct scoop_function *function,
                                 const void *argument,
                                 size_t size)
 {
-    const int deadline_ms = options != NULL ? options->deadline_ms : 0;
     scoop_session *chosen = NULL;
+    scoop_future *future = NULL;
 
     if (check(function, size) != SCOOP_OK || program_session(session, &chosen) != SCOOP_OK)
         return NULL;
-    struct scoop_future *future =
-        future_new(function, argument, size, options != NULL ? options->limit_ms : 0);
-    if (future == NULL) {
-        error_set(SCOOP_NO_MEMORY, "%s: out of memory", function->name);
-        return NULL;
-    }
-    future->session = chosen;
-    if (start(future, deadline_ms > 0 ? program_deadline(deadline_ms) : INT64_MAX) != SCOOP_OK) {
-        future_release(&future->job);
-        return NULL;
-    }
+    future_submit(chosen, options, function, (struct scoop_bytes){argument, size},
+                  program_deadline_of(options), &future);
     return future;
-}
-
-static bool is_done(const scoop_future *future)
-{
-    return atomic_load_explicit(&future->job.done, memory_order_acquire);
 }
 
 bool scoop_done(scoop_future *future)
 {
     if (future == NULL)
         return false;
-    if (!is_done(future))
+    if (!future_is_done(future))
         session_look(future->session);
-    return is_done(future);
+    return future_is_done(future);
 }
 
 enum scoop_status scoop_wait(scoop_future *future, int deadline_ms)
 {
     if (future == NULL)
         return error_set(SCOOP_MISUSE, "scoop_wait: there is no future");
-    if (is_done(future))
-        return SCOOP_OK;
-    if (session_wait(future->session, &future->job, program_deadline(deadline_ms)))
+    if (await_future(future, program_deadline(deadline_ms)))
         return SCOOP_OK;
     return error_set(SCOOP_TIMEOUT, "%s: not done within %d ms", future->job.function->name,
                      deadline_ms);
@@ -167,7 +165,7 @@ enum scoop_status scoop_result_copy(scoop_future *future, void *result, size_t s
 
 bool scoop_error(scoop_future *future, struct scoop_error *out)
 {
-    if (future == NULL || !is_done(future))
+    if (future == NULL || !future_is_done(future))
         return false;
     const struct failure *failure = future->job.failure;
     *out = (struct scoop_error){
@@ -186,7 +184,8 @@ void scoop_future_free(scoop_future *future)
 {
     if (future == NULL)
         return;
-    if (is_done(future))
+    callbacks_drop(future);
+    if (future_is_done(future))
         future_release(&future->job);
     else
         session_forget(future->session, &future->job, future_release);

@@ -10,7 +10,6 @@
 #include "base/wire.h"
 #include "libscoop/include/scoop.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* Why a task did not end well. Owned by its job. */
@@ -39,7 +38,7 @@ struct job {
     bool abandoned;               /* nobody waits: touch no place, ask for no argument */
     /* Below: under the session's lock, except that `done` may be read by anybody. */
     atomic_bool done;              /* all have ended: the job is the caller's again */
-    pthread_cond_t *waiter;        /* signalled when done; NULL: nobody waits */
+    struct watch *watches;         /* who is told when it is done; newest first */
     bool *left;                    /* set when an abandoned job's places are safe; may be NULL */
     void (*release)(struct job *); /* frees an abandoned job that has ended */
     uint32_t held_bytes;           /* of an argument that counts against the credit; 0: none */

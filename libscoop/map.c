@@ -1,11 +1,11 @@
 /* scoop_map() and its relatives: one job for the whole call, its places the caller's own arrays. */
-#include "base/clock.h"
+#include "map.h"
+
+#include "await.h"
 #include "error.h"
 #include "program.h"
 #include "serial.h"
 #include "session.h"
-
-#include <string.h>
 
 static void job_free(struct job *job)
 {
@@ -13,8 +13,8 @@ static void job_free(struct job *job)
     free(job);
 }
 
-static enum scoop_status
-check(const struct scoop_function *function, size_t in_bytes, size_t out_bytes, size_t n)
+enum scoop_status
+map_check(const struct scoop_function *function, size_t in_bytes, size_t out_bytes, size_t n)
 {
     if (function == NULL)
         return error_set(SCOOP_NO_FUNCTION, "scoop_map: there is no such function");
@@ -45,7 +45,7 @@ static enum scoop_status run(scoop_session *session, struct job *job, int64_t de
             return status;
         }
         session_add(session, job);
-        if (!session_wait(session, job, deadline)) {
+        if (!await_job(session, job, deadline)) {
             const char *name = job->function->name;
 
             session_abandon(session, job, job_free);
@@ -70,9 +70,7 @@ map(scoop_session *given, const struct scoop_options *options, const struct job 
         return error_set(SCOOP_NO_MEMORY, "%s: out of memory", wanted->function->name);
     *job = *wanted;
     job->limit_ms = options != NULL ? options->limit_ms : 0;
-    return run(session, job,
-               options != NULL && options->deadline_ms > 0 ? program_deadline(options->deadline_ms)
-                                                           : INT64_MAX);
+    return run(session, job, program_deadline_of(options));
 }
 
 enum scoop_status scoop_map_with(scoop_session *session,
@@ -84,7 +82,7 @@ enum scoop_status scoop_map_with(scoop_session *session,
                                  size_t out_bytes,
                                  size_t n)
 {
-    const enum scoop_status status = check(function, in_bytes, out_bytes, n);
+    const enum scoop_status status = map_check(function, in_bytes, out_bytes, n);
 
     if (status != SCOOP_OK)
         return status;
@@ -117,7 +115,7 @@ enum scoop_status scoop_map_bytes(scoop_session *session,
     /* First of all, so that the caller may free them after any error. */
     for (size_t i = 0; i < n; i++)
         out[i] = (struct scoop_bytes){NULL, 0};
-    const enum scoop_status status = check(function, SCOOP_VARIABLE, SCOOP_VARIABLE, n);
+    const enum scoop_status status = map_check(function, SCOOP_VARIABLE, SCOOP_VARIABLE, n);
     if (status != SCOOP_OK)
         return status;
     const size_t too_large = find_too_large(in, n);

@@ -106,6 +106,12 @@ int64_t program_deadline(int deadline_ms)
     return deadline_ms < 0 ? INT64_MAX : clock_now_ms() + deadline_ms;
 }
 
+int64_t program_deadline_of(const struct scoop_options *options)
+{
+    return program_deadline(options != NULL && options->deadline_ms > 0 ? options->deadline_ms
+                                                                        : SCOOP_FOREVER);
+}
+
 enum scoop_status scoop_connect(scoop_session *session, int deadline_ms)
 {
     scoop_session *s = NULL;

@@ -9,7 +9,10 @@
  * Sets the last error. */
 enum scoop_status program_session(scoop_session *given, scoop_session **session);
 
-/* The time (clock_now_ms) at which a call with these options ends; INT64_MAX: never. */
+/* The time (clock_now_ms) at which a call with this deadline ends; INT64_MAX: never. */
 int64_t program_deadline(int deadline_ms);
+
+/* The same for a call with these options; NULL is accepted. */
+int64_t program_deadline_of(const struct scoop_options *options);
 
 #endif

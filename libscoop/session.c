@@ -61,6 +61,7 @@ int session_new(const struct config *config, scoop_session **out, struct problem
         .context = zmq_ctx_new(),
         .credit_tasks = CREDIT_TASKS,
         .credit_bytes = CREDIT_BYTES,
+        .refs = 1,
     };
     s->inbox_tail = &s->inbox;
     pthread_mutex_init(&s->lock, NULL);
@@ -76,6 +77,22 @@ int session_new(const struct config *config, scoop_session **out, struct problem
     }
     session_close(s);
     return problem_set(problem, error, "broker %s: %s", config->broker, strerror(-error));
+}
+
+void session_ref(scoop_session *s)
+{
+    if (s != NULL)
+        s->refs++;
+}
+
+void session_unref(scoop_session *s)
+{
+    if (s == NULL || --s->refs > 0)
+        return;
+    pthread_cond_destroy(&s->changed);
+    pthread_cond_destroy(&s->parked);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
 }
 
 void session_close(scoop_session *s)
@@ -96,11 +113,8 @@ void session_close(scoop_session *s)
         zmq_ctx_term(s->context);
     if (s->bell >= 0)
         close(s->bell);
-    pthread_cond_destroy(&s->changed);
-    pthread_cond_destroy(&s->parked);
-    pthread_mutex_destroy(&s->lock);
     config_wipe(&s->config);
-    free(s);
+    session_unref(s);
 }
 
 /* ---- calls of other threads ---- */
@@ -205,11 +219,6 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
     return SCOOP_OK;
 }
 
-static bool is_done(const struct job *job)
-{
-    return atomic_load_explicit(&job->done, memory_order_acquire);
-}
-
 /* The lock is held. What a caller leaves behind is driven on by the session's thread. */
 static void stop_driving(scoop_session *s)
 {
@@ -218,30 +227,83 @@ static void stop_driving(scoop_session *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-bool session_wait(scoop_session *s, struct job *job, int64_t deadline)
+/* ---- waiting for jobs ---- */
+
+static void wake_caller(struct tray *tray)
 {
-    pthread_cond_t condition;
+    pthread_cond_signal(&((struct waiter *)tray)->condition);
+}
+
+void waiter_init(struct waiter *waiter)
+{
+    tray_init(&waiter->tray, wake_caller);
+    init_waiting(&waiter->condition);
+}
+
+void waiter_fini(struct waiter *waiter)
+{
+    pthread_cond_destroy(&waiter->condition);
+}
+
+void session_watch(scoop_session *s, struct watch *watch, struct waiter *waiter, struct job *job)
+{
+    pthread_mutex_lock(&s->lock);
+    watch_job(watch, &waiter->tray, job);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void session_unwatch(scoop_session *s, struct watch *watches, size_t n)
+{
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n; i++)
+        watch_leave(&watches[i]);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The lock is held. */
+static struct watch *take_from_desk(struct desk *desk)
+{
+    struct watch *watch = desk != NULL ? tray_take(&desk->tray) : NULL;
+
+    if (watch != NULL)
+        desk->watches--;
+    return watch;
+}
+
+/* The lock is held. Nobody but the calling thread hangs more on its desk. */
+static struct watch *
+take_or_wait(scoop_session *s, struct waiter *w, struct desk *desk, int64_t end)
+{
     bool in_time = true;
 
-    if (is_done(job))
-        return true;
-    init_waiting(&condition);
-    pthread_mutex_lock(&s->lock);
-    while (!is_done(job) && in_time) {
+    for (;;) {
+        struct watch *watch = take_from_desk(desk);
+
+        if (watch == NULL)
+            watch = tray_take(&w->tray);
+        if (watch != NULL || !in_time)
+            return watch;
         if (!s->driven) {
-            session_drive(s, deadline);
-            in_time = clock_now_ms() < deadline;
-            continue;
+            session_drive(s, end);
+            in_time = clock_now_ms() < end;
+        } else {
+            in_time = wait_on(s, &w->condition, end);
         }
-        job->waiter = &condition;
-        in_time = wait_on(s, &condition, deadline);
     }
-    const bool done = is_done(job);
-    if (!done)
-        job->waiter = NULL;
+}
+
+struct watch *session_wait(scoop_session *s, struct waiter *waiter, int64_t deadline)
+{
+    pthread_mutex_lock(&s->lock);
+    struct desk *desk = desk_find(s->desks);
+    if (desk != NULL)
+        desk->waiting = &waiter->tray;
+    struct watch *watch = take_or_wait(s, waiter, desk, deadline);
+    if (desk != NULL)
+        desk->waiting = NULL;
+    desk_settle(&s->desks, desk);
     stop_driving(s);
-    pthread_cond_destroy(&condition);
-    return done;
+    return watch;
 }
 
 void session_look(scoop_session *s)
@@ -250,6 +312,43 @@ void session_look(scoop_session *s)
     if (!s->driven && session_has_work(s))
         session_drive(s, 0);
     pthread_mutex_unlock(&s->lock);
+}
+
+int session_watch_at_desk(scoop_session *s, struct watch *watch, struct job *job)
+{
+    pthread_mutex_lock(&s->lock);
+    struct desk *desk = desk_open(&s->desks);
+    if (desk != NULL) {
+        desk->watches++;
+        session_ref(s);
+        watch_job(watch, &desk->tray, job);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return desk != NULL ? 0 : -ENOMEM;
+}
+
+struct watch *session_take_from_desk(scoop_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct desk *desk = desk_find(s->desks);
+    struct watch *watch = take_from_desk(desk);
+    desk_settle(&s->desks, desk);
+    pthread_mutex_unlock(&s->lock);
+    return watch;
+}
+
+void session_unwatch_at_desk(scoop_session *s, struct watch *watch)
+{
+    pthread_mutex_lock(&s->lock);
+    if (watch->place != NULL) {
+        struct desk *desk = (struct desk *)watch->tray;
+
+        watch_leave(watch);
+        desk->watches--;
+        desk_settle(&s->desks, desk);
+    }
+    pthread_mutex_unlock(&s->lock);
+    session_unref(s);
 }
 
 static void put_in_leaving(scoop_session *s, struct job *job, void (*release)(struct job *))
@@ -275,6 +374,7 @@ void session_abandon(scoop_session *s, struct job *job, void (*release)(struct j
 void session_forget(scoop_session *s, struct job *job, void (*release)(struct job *))
 {
     pthread_mutex_lock(&s->lock);
+    job_tell(job);
     put_in_leaving(s, job, release);
     session_wake(s);
     pthread_mutex_unlock(&s->lock);

@@ -10,6 +10,9 @@
 #include "config.h"
 #include "job.h"
 #include "libscoop/include/scoop.h"
+#include "watch.h"
+
+#include <pthread.h>
 
 /* Start a session's thread with these settings (copied). *out is owned by the caller:
  * session_close(). -ENOMEM, -EAGAIN: no thread; -EINVAL: the address is not usable, see *problem.
@@ -20,11 +23,16 @@ session_new(const struct config *config, scoop_session **out, struct problem *pr
 /* As scoop_close(). */
 void session_close(scoop_session *session);
 
+/* Keep what watches need after scoop_close(), which ends all jobs: for owners of watches that may
+ * outlive the session. NULL is accepted. */
+void session_ref(scoop_session *session);
+void session_unref(scoop_session *session);
+
 /* Wait until the broker is there: no longer than connect_ms, nor than `deadline`. Sets the last
  * error. SCOOP_OK, SCOOP_NO_BROKER, SCOOP_DENIED, SCOOP_TIMEOUT. */
 enum scoop_status session_await(scoop_session *session, int64_t deadline);
 
-/* Hand over a job, and call session_wait() for it at once; it is the session's until done. */
+/* Hand over a job, and watch and wait for it at once; it is the session's until done. */
 void session_add(scoop_session *session, struct job *job);
 
 /* The same for a job whose argument of `bytes` this process keeps: waits while what it keeps
@@ -33,12 +41,44 @@ void session_add(scoop_session *session, struct job *job);
 enum scoop_status
 session_add_held(scoop_session *session, struct job *job, size_t bytes, int64_t deadline);
 
-/* Wait until the job is done. False: the deadline passed. */
-bool session_wait(scoop_session *session, struct job *job, int64_t deadline);
+/* Where one caller waits, for any number of jobs. */
+struct waiter {
+    struct tray tray; /* first */
+    pthread_cond_t condition;
+};
+
+void waiter_init(struct waiter *waiter);
+
+/* All its watches were taken or have left. */
+void waiter_fini(struct waiter *waiter);
+
+/* Have `waiter` told when `job` is done. The watch belongs to the caller. */
+void session_watch(scoop_session *session,
+                   struct watch *watch,
+                   struct waiter *waiter,
+                   struct job *job);
+
+/* Take n watches back, told or not. */
+void session_unwatch(scoop_session *session, struct watch *watches, size_t n);
+
+/* The next watch whose job is done: of the calling thread's desk, or else of `waiter`; waits for
+ * it. NULL: the deadline passed. */
+struct watch *session_wait(scoop_session *session, struct waiter *waiter, int64_t deadline);
 
 /* Without waiting, take what has come meanwhile: for callers who only look whether a job is done.
  */
 void session_look(scoop_session *session);
+
+/* Hang a watch on the calling thread's desk. It keeps the session until it is taken back. -ENOMEM.
+ */
+NODISCARD int session_watch_at_desk(scoop_session *session, struct watch *watch, struct job *job);
+
+/* The next watch of the desk whose job is done. NULL: there is none. Never waits. It keeps the
+ * session still. */
+struct watch *session_take_from_desk(scoop_session *session);
+
+/* Take back a watch of a desk, of whichever thread, taken or not. */
+void session_unwatch_at_desk(scoop_session *session, struct watch *watch);
 
 /* Leave a job that may not be done. Returns when its places are not touched any more; `release` is
  * called for it by whoever is last. The job must not be used afterwards. */

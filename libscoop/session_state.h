@@ -26,6 +26,7 @@ struct scoop_session {
     int bell; /* eventfd */
     pthread_t thread;
     bool has_thread;
+    _Atomic unsigned refs; /* the open session's own, and those of session_ref() */
 
     pthread_mutex_t lock;   /* protects the part up to the next comment */
     pthread_cond_t changed; /* of the state, of `room`, of a query, of a job that was left */
@@ -36,6 +37,7 @@ struct scoop_session {
     struct job **inbox_tail;
     struct job *leaving; /* jobs that were abandoned */
     struct query *queries;
+    struct desk *desks;
     uint64_t held_tasks;
     uint64_t held_bytes;
     uint32_t credit_tasks; /* as WELCOME said last */

@@ -240,11 +240,9 @@ static void finish_job(scoop_session *s, struct job *job)
         job->release(job);
         return;
     }
-    pthread_cond_t *waiter = job->waiter;
+    job_tell(job);
     /* From here on the job is the caller's, who may free it. */
     atomic_store_explicit(&job->done, true, memory_order_release);
-    if (waiter != NULL)
-        pthread_cond_signal(waiter);
 }
 
 static void finish_jobs(scoop_session *s)

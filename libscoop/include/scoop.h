@@ -86,6 +86,7 @@ enum scoop_status {
     SCOOP_NO_MEMORY,
     SCOOP_MISUSE,    /* a wrong argument, size or setting, or a call in the wrong place */
     SCOOP_SHUT_DOWN, /* the session was closed before the task ended */
+    SCOOP_END,       /* no error: there is nothing left to wait for */
 };
 
 /* The status in words: "timeout". Never NULL; valid for ever. */
@@ -265,6 +266,71 @@ SCOOP_API bool scoop_error(scoop_future *future, struct scoop_error *out);
 
 /* Forget the future. A task that has not ended goes on unnoticed. NULL is accepted. */
 SCOOP_API void scoop_future_free(scoop_future *future);
+
+/* ---- many futures ----
+ * A NULL among them is skipped, so that those that were used up may be freed and set to NULL.
+ * Waiting tells *that* a task has ended, never raises its error. */
+
+/* Wait until one of them has ended: *index is its place (the lowest, when several have).
+ * SCOOP_TIMEOUT: none within deadline_ms. SCOOP_END: all are NULL. SCOOP_MISUSE: futures of two
+ * sessions. *index is untouched then. Each call looks at all n: for one future after the other an
+ * iterator is cheaper. */
+SCOOP_API enum scoop_status
+scoop_wait_any(scoop_future *const *futures, size_t n, int deadline_ms, size_t *index);
+
+/* Wait until all of them have ended. SCOOP_TIMEOUT: not all within deadline_ms. *done (may be NULL)
+ * is how many have, in both cases. */
+SCOOP_API enum scoop_status
+scoop_wait_all(scoop_future *const *futures, size_t n, int deadline_ms, size_t *done);
+
+typedef struct scoop_iterator scoop_iterator; /* opaque; futures in the order of their ends */
+
+/* An iterator over these futures, which must be of one session. They stay the caller's: one that is
+ * freed before its turn counts as ended. Owned by the caller: scoop_iterator_free(). NULL:
+ * SCOOP_MISUSE, SCOOP_NO_MEMORY. */
+SCOOP_API scoop_iterator *scoop_as_completed(scoop_future *const *futures, size_t n);
+
+/* One more future, whose index is the next: n, n + 1, ... SCOOP_MISUSE, SCOOP_NO_MEMORY. */
+SCOOP_API enum scoop_status scoop_iterator_add(scoop_iterator *it, scoop_future *future);
+
+/* scoop_iterator *scoop_map_as_completed(f, in, out, n): scoop_map() whose results are handed out
+ * in the order in which they come: scoop_next() gives i when out[i] = f(in[i]) is there. Up to 4096
+ * tasks are under way at a time; scoop_next() starts the others. Freeing the iterator abandons what
+ * has not ended. The arrays belong to it until then. */
+#define scoop_map_as_completed(f, in, out, n) scoop_map_as_completed_on(NULL, NULL, f, in, out, n)
+#define scoop_map_as_completed_on(session, options, f, in, out, n)                                 \
+    scoop_map_as_completed_with(session, options, SCOOP_CHECKED_(f, in, out), in, sizeof(*(in)),   \
+                                out, sizeof(*(out)), n)
+SCOOP_API scoop_iterator *scoop_map_as_completed_with(scoop_session *session,
+                                                      const struct scoop_options *options,
+                                                      const struct scoop_function *function,
+                                                      const void *in,
+                                                      size_t in_bytes,
+                                                      void *out,
+                                                      size_t out_bytes,
+                                                      size_t n);
+
+/* The next one that has ended, well or not: SCOOP_OK and its *index. SCOOP_END: each was handed out
+ * once. SCOOP_TIMEOUT: no further one within deadline_ms. Of a map: the outcome of task *index, and
+ * out[*index] is untouched unless it is SCOOP_OK; or, when further tasks cannot be started, the
+ * errors of scoop_submit_with(). */
+SCOOP_API enum scoop_status scoop_next(scoop_iterator *it, int deadline_ms, size_t *index);
+
+/* NULL is accepted. */
+SCOOP_API void scoop_iterator_free(scoop_iterator *it);
+
+/* ---- callbacks ---- */
+
+typedef void scoop_callback(scoop_future *future, void *context);
+
+/* Have call(future, context) called when the task has ended, well or not: in the calling thread,
+ * while it waits (scoop_wait(), scoop_result(), scoop_wait_any(), scoop_next(), scoop_map(), ... of
+ * the same session, whatever it waits for) or is in scoop_process(); never in another thread. What
+ * has ended already is called for at once. A future may have several: they are called in this
+ * order, before a wait for the future returns. A callback may call everything here; it may free its
+ * future when nobody waits for that. Callbacks of a future that is freed are forgotten.
+ * SCOOP_MISUSE, SCOOP_NO_MEMORY. */
+SCOOP_API enum scoop_status scoop_then(scoop_future *future, scoop_callback *call, void *context);
 
 /* ---- sessions of one's own ---- */
 

@@ -88,6 +88,32 @@ def test_words_carries_data_of_any_size(tmp_path):
     assert done.returncode == 1
 
 
+def test_as_completed_prints_results_in_the_order_of_their_ends():
+    done = scoop_run(binary("examples/as_completed"), 0.9, 0.5, 0.1, options=["-n", "3"])
+    assert (done.stdout, done.stderr) == ("2: 0.1\n1: 0.5\n0: 0.9\n", "")
+    assert run("examples/as_completed", 0.02, 0.01).stdout == "0: 0.02\n1: 0.01\n"
+
+
+def test_callback_takes_every_result():
+    assert scoop_run(binary("examples/callback")).stdout == "168 of 1000 are prime\n"
+    assert run("examples/callback", 100).stdout == "25 of 100 are prime\n"
+
+
+def test_errors_of_each_kind_are_told():
+    lines = scoop_run(binary("examples/errors")).stdout.splitlines()
+    assert lines[:2] == ["root(2): ok, code 0, 1 of its tries: ",
+                         "root(-2): failed, code 1, 1 of its tries: -2 has no square root"]
+    assert lines[2].startswith("crash: crashed, code 134, 3 of its tries: ")
+    assert lines[3].startswith("hang: ran over its time limit, code 200, 1 of its tries: ")
+    assert len(lines) == 4
+    assert run("examples/errors").stdout.splitlines() == lines[:2]
+
+
+@pytest.mark.parametrize("limit, total", [(10, 23), (1000, 233168), (1000000, 233333166668)])
+def test_sum_multiples_is_right(limit, total):
+    assert scoop_run(binary("examples/sum_multiples"), limit).stdout == f"{total}\n"
+
+
 def test_a_failure_of_a_function_travels_with_its_text_and_host():
     done = scoop_run(MISBEHAVE, "fail")
     assert done.stdout == "status: failed\n0 10 20 -1 40 50 60 70 80 90 \n"

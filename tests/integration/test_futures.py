@@ -1,0 +1,101 @@
+"""Many futures at once: waiting for some of them, in the order of their ends, and callbacks."""
+
+import os
+
+import pytest
+from programs import binary, run
+
+FUTURES = binary("../tests/programs/futures")
+HOST = os.uname().nodename
+
+
+def on_slots(mode, number=0, slots=2, timeout=60):
+    """A mode of the program, with this many slots; its output."""
+    done = run("scoop", "run", "-n", slots, FUTURES, mode, number, timeout=timeout)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def serially(mode, number=0):
+    done = run("../tests/programs/futures", mode, number)
+    assert done.returncode == 0
+    return done.stdout
+
+
+def test_wait_any_returns_with_the_first_and_keeps_its_deadline():
+    assert on_slots("any", 5000, slots=3) == (
+        "first: 1\ntimeout\nnone of 3 futures was done within 100 ms\n"
+        "in time: 1\nnothing is left\n"
+    )
+
+
+def test_wait_all_tells_how_many_are_done_and_keeps_its_deadline():
+    assert on_slots("all", 1000, slots=3) == (
+        "timeout\n1 of 4 futures were not done within 50 ms\ndone: 3, in time: 1\nok\ndone: 4\n"
+    )
+
+
+def test_a_wait_never_raises_the_error_of_a_future():
+    expected = "all: ok\nany: ok\nerror: \n0: failed\n1: ok 50\n"
+    assert on_slots("failed", 5) == expected
+    assert serially("failed", 5) == expected
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize("count", [1, 20000])
+def test_an_iterator_hands_out_each_future_once(count):
+    expected = f"nothing is left: {count - 1} of {count - 1}\n"
+    assert on_slots("completed", count) == expected
+    assert serially("completed", count) == expected
+
+
+def test_an_iterator_takes_more_futures_while_it_is_used():
+    assert on_slots("added", 1000) == f"sum: {1000 * 1001 // 2}\n"
+    assert serially("added", 1000) == f"sum: {1000 * 1001 // 2}\n"
+
+
+def test_a_future_that_is_freed_before_its_turn_counts_as_ended():
+    assert on_slots("freed", 1000) == "timeout\nok 1\n"
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize("count", [10, 20000])
+def test_map_as_completed_tells_which_task_failed_and_hands_out_all_others(count):
+    expected = (
+        f"3 failed: fails_on_3: task 3 of {count} failed on host {HOST}: bad number 3\n"
+        f"{count - 1} of {count}\n"
+    )
+    assert on_slots("map", count) == expected
+    assert serially("map", count) == expected
+
+
+def test_an_iterator_that_is_freed_early_leaves_nothing():
+    assert on_slots("left", 5000) == "ok 0\n"
+
+
+@pytest.mark.tsan
+def test_callbacks_run_in_the_waiting_thread_in_their_order():
+    assert on_slots("then", 300) == (
+        "wait\nfirst failed\nsecond failed\nwaited\nat once ok\n"
+        "scoop_then: there is no function to call\n"
+    )
+
+
+def test_serially_callbacks_run_at_once():
+    assert serially("then") == (
+        "first failed\nsecond failed\nwait\nwaited\nat once ok\n"
+        "scoop_then: there is no function to call\n"
+    )
+
+
+def test_a_callback_that_is_due_runs_before_a_wait_for_its_future_returns():
+    assert on_slots("due", 1) == "done\ncalled ok\nwaited\n"
+
+
+def test_a_callback_may_free_its_future_and_start_the_next():
+    assert on_slots("chain", 100) == f"sum: {101 * 102 // 2 - 1}\n"
+    assert serially("chain", 100) == f"sum: {101 * 102 // 2 - 1}\n"
+
+
+def test_a_future_that_is_freed_is_not_called_for_and_one_of_a_closed_session_is():
+    assert on_slots("forgotten", 5000) == "timeout\nclosed shut down\nok 0\n"
