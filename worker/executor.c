@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,11 +29,12 @@ int executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct
     *e = (struct executor){
         .program = program,
         .bell = -1,
+        .epoll_fd = epoll_fd,
         .since_ms = now_ms,
-        .out = {.fd = -1, .stream = "stdout"},
-        .err = {.fd = -1, .stream = "stderr"},
+        .out = {.fd = -1, .epoll_fd = epoll_fd, .stream = "stdout"},
+        .err = {.fd = -1, .epoll_fd = epoll_fd, .stream = "stderr"},
     };
-    const int result = spawn_executor(e, epoll_fd);
+    const int result = spawn_executor(e);
     if (result != 0) {
         executor_free(e);
         return result;
@@ -46,12 +48,13 @@ void executor_free(struct executor *e)
     if (e == NULL)
         return;
     channel_unmap(&e->channel);
-    if (e->bell >= 0)
+    if (e->bell >= 0) {
+        /* Closing is not enough: a child that is about to exec may hold a copy, which goes on ringing. */
+        (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, e->bell, NULL);
         close(e->bell);
-    if (e->out.fd >= 0)
-        close(e->out.fd);
-    if (e->err.fd >= 0)
-        close(e->err.fd);
+    }
+    output_close(&e->out);
+    output_close(&e->err);
     free(e->numbers);
     task_queue_fini(&e->flying);
     blob_unref(e->large);

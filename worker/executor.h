@@ -64,7 +64,8 @@ struct executor {
     enum executor_blame blame;
     uint64_t blame_id; /* of the task that it was killed for */
     struct channel channel;
-    int bell; /* eventfd */
+    int bell;     /* eventfd */
+    int epoll_fd; /* borrowed; it watches the bell */
     struct executor_watch watches[3];
     struct output out;
     struct output err;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 /* Read at once, and at most in one turn of the loop: a flood must not hold up the other executors.
@@ -70,12 +71,6 @@ static void take_bytes(struct output *o, const char *data, size_t size, int64_t 
     }
 }
 
-static void close_end(struct output *o)
-{
-    close(o->fd);
-    o->fd = -1;
-}
-
 /* False: no more will come. */
 static bool read_chunks(struct output *o, int chunks, int64_t now_ms)
 {
@@ -111,7 +106,17 @@ void output_finish(struct output *o, int64_t now_ms)
     if (o->dropped != 0)
         log_warn("executor_output_dropped", "program=%s pid=%d stream=%s lines=%llu", o->program,
                  (int)o->pid, o->stream, (unsigned long long)o->dropped);
-    close_end(o);
+    output_close(o);
+}
+
+void output_close(struct output *o)
+{
+    if (o->fd < 0)
+        return;
+    /* Not by itself: a child that was forked meanwhile may hold a copy of the descriptor. */
+    (void)epoll_ctl(o->epoll_fd, EPOLL_CTL_DEL, o->fd, NULL);
+    close(o->fd);
+    o->fd = -1;
 }
 
 const char *output_tail(const struct output *o, char *text, size_t size)

@@ -18,6 +18,7 @@
 
 struct output {
     int fd;             /* reading end, non-blocking; -1: closed */
+    int epoll_fd;       /* borrowed; it watches fd until that is closed */
     const char *stream; /* "stdout" or "stderr" */
     const char *program;
     pid_t pid;
@@ -36,6 +37,9 @@ bool output_read(struct output *output, int64_t now_ms);
 
 /* Read the rest after the process has ended, log what is left of a line, close. */
 void output_finish(struct output *output, int64_t now_ms);
+
+/* Close what was not read to its end; fine when it is closed already. */
+void output_close(struct output *output);
 
 /* The kept end as one line for people: lines joined by " | ", other control characters as '?';
  * "" when nothing was printed. Returns `text`. */

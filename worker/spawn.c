@@ -143,17 +143,16 @@ void spawn_expect(uint32_t executors)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static int watch(struct executor *e, enum executor_end end, int fd, int epoll_fd)
+static int watch(struct executor *e, enum executor_end end, int fd)
 {
     e->watches[end] = (struct executor_watch){e, end};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &e->watches[end]};
 
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+    return epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
 /* A pipe: our end is non-blocking and watched, the other goes to the child. */
-static int open_pipe(
-    struct executor *e, struct output *output, enum executor_end end, int epoll_fd, int *other)
+static int open_pipe(struct executor *e, struct output *output, enum executor_end end, int *other)
 {
     int ends[2];
 
@@ -163,10 +162,10 @@ static int open_pipe(
     *other = ends[1];
     if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
         return -errno;
-    return watch(e, end, ends[0], epoll_fd);
+    return watch(e, end, ends[0]);
 }
 
-static int open_ends(struct executor *e, int epoll_fd, int ends[FD_FIRST_UNUSED])
+static int open_ends(struct executor *e, int ends[FD_FIRST_UNUSED])
 {
     int result = 0;
 
@@ -177,11 +176,11 @@ static int open_ends(struct executor *e, int epoll_fd, int ends[FD_FIRST_UNUSED]
     if (e->bell < 0)
         return -errno;
     ends[FD_BELL] = e->bell;
-    result = watch(e, EXECUTOR_BELL, e->bell, epoll_fd);
+    result = watch(e, EXECUTOR_BELL, e->bell);
     if (result == 0)
-        result = open_pipe(e, &e->out, EXECUTOR_STDOUT, epoll_fd, &ends[STDOUT_FILENO]);
+        result = open_pipe(e, &e->out, EXECUTOR_STDOUT, &ends[STDOUT_FILENO]);
     if (result == 0)
-        result = open_pipe(e, &e->err, EXECUTOR_STDERR, epoll_fd, &ends[STDERR_FILENO]);
+        result = open_pipe(e, &e->err, EXECUTOR_STDERR, &ends[STDERR_FILENO]);
     if (result == 0)
         result = channel_file(CHANNEL_CAPACITY, &ends[FD_MEMORY]);
     if (result == 0)
@@ -206,7 +205,7 @@ static int start_process(struct executor *e, struct launch *launch)
     return 0;
 }
 
-int spawn_executor(struct executor *e, int epoll_fd)
+int spawn_executor(struct executor *e)
 {
     struct launch launch = {
         .path = e->program->path,
@@ -214,7 +213,7 @@ int spawn_executor(struct executor *e, int epoll_fd)
         .parent = getpid(),
         .ends = {-1, -1, -1, -1, -1},
     };
-    int result = open_ends(e, epoll_fd, launch.ends);
+    int result = open_ends(e, launch.ends);
 
     if (result == 0)
         result = start_process(e, &launch);

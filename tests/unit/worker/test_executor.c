@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -392,4 +394,35 @@ Test(executor, that_never_answered_is_blamed_on_its_first_task)
     feed(&s, 2);
     cr_assert(executor_had_begun(s.executor));
     after(&s);
+}
+
+/* Watched as spawn.c does it. Returns a copy, as a child that was forked has one until it execs. */
+static int watch_and_copy(struct stage *s, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s->executor};
+
+    cr_assert_eq(epoll_ctl(s->executor->epoll_fd, EPOLL_CTL_ADD, fd, &event), 0);
+    return dup(fd);
+}
+
+Test(executor, that_was_freed_is_heard_of_no_more_though_copies_of_its_ends_live_on)
+{
+    struct stage s = given_an_executor();
+    const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event;
+    int ends[2];
+
+    cr_assert_eq(pipe(ends), 0);
+    s.executor->epoll_fd = s.executor->out.epoll_fd = epoll_fd;
+    s.executor->bell = eventfd(0, EFD_NONBLOCK);
+    s.executor->out.fd = ends[0];
+    const int bell = watch_and_copy(&s, s.executor->bell);
+    const int out = watch_and_copy(&s, s.executor->out.fd);
+    after(&s);
+    cr_assert_eq(eventfd_write(bell, 1), 0);
+    close(ends[1]);
+    cr_assert_eq(epoll_wait(epoll_fd, &event, 1, 0), 0);
+    close(bell);
+    close(out);
+    close(epoll_fd);
 }
