@@ -18,7 +18,7 @@ static void future_release(struct job *job)
     free(future);
 }
 
-static enum scoop_status check(const struct scoop_function *function, size_t size)
+enum scoop_status future_check(const struct scoop_function *function, size_t size)
 {
     if (function == NULL)
         return error_set(SCOOP_NO_FUNCTION, "scoop_submit: there is no such function");
@@ -64,6 +64,7 @@ static enum scoop_status start(struct scoop_future *future, int64_t deadline)
 {
     if (future->session == NULL) {
         serial_run(&future->job);
+        serial_raise();
         return SCOOP_OK;
     }
     const enum scoop_status status = session_await(future->session, deadline);
@@ -102,7 +103,7 @@ scoop_future *scoop_submit_with(scoop_session *session,
     scoop_session *chosen = NULL;
     scoop_future *future = NULL;
 
-    if (check(function, size) != SCOOP_OK || program_session(session, &chosen) != SCOOP_OK)
+    if (future_check(function, size) != SCOOP_OK || program_session(session, &chosen) != SCOOP_OK)
         return NULL;
     future_submit(chosen, options, function, (struct scoop_bytes){argument, size},
                   program_deadline_of(options), &future);

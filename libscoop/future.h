@@ -22,7 +22,11 @@ static inline bool future_is_done(const scoop_future *future)
     return atomic_load_explicit(&future->job.done, memory_order_acquire);
 }
 
-/* As scoop_submit_with(), on this session (NULL: serially), until `deadline` of clock_now_ms(). *out
+/* Can this function be called with that many bytes? Sets the last error. SCOOP_OK, or as
+ * scoop_submit_with(). */
+enum scoop_status future_check(const struct scoop_function *function, size_t size);
+
+/* As scoop_submit_with() of what was checked, on this session (NULL: serially), until `deadline` of clock_now_ms(). *out
  * is owned by the caller; untouched on error. */
 enum scoop_status future_submit(scoop_session *session,
                                 const struct scoop_options *options,

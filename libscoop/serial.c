@@ -5,7 +5,9 @@
 #include "base/blob.h"
 #include "function.h"
 
+#include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static const char *host_name(void)
@@ -79,4 +81,45 @@ void serial_run(struct job *job)
     output_fini(output);
     free(output);
     atomic_store(&job->done, true);
+}
+
+/* ---- for programs that poll ---- */
+
+static pthread_mutex_t descriptor_lock = PTHREAD_MUTEX_INITIALIZER;
+static int descriptor = -1;
+
+int serial_descriptor(void)
+{
+    pthread_mutex_lock(&descriptor_lock);
+    if (descriptor < 0)
+        descriptor = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int fd = descriptor;
+    pthread_mutex_unlock(&descriptor_lock);
+    return fd;
+}
+
+/* -1: nobody asked for it. */
+static int descriptor_in_use(void)
+{
+    pthread_mutex_lock(&descriptor_lock);
+    const int fd = descriptor;
+    pthread_mutex_unlock(&descriptor_lock);
+    return fd;
+}
+
+void serial_process(void)
+{
+    const int fd = descriptor_in_use();
+    eventfd_t count = 0;
+
+    if (fd >= 0)
+        eventfd_read(fd, &count);
+}
+
+void serial_raise(void)
+{
+    const int fd = descriptor_in_use();
+
+    if (fd >= 0)
+        eventfd_write(fd, 1);
 }

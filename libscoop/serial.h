@@ -7,4 +7,12 @@
 /* Run all tasks of a job; it is done afterwards. */
 void serial_run(struct job *job);
 
+/* The descriptor of scoop_fd() where there is no session: readable when a future was computed since
+ * serial_process(). -1: see errno. */
+int serial_descriptor(void);
+void serial_process(void);
+
+/* A future was computed. */
+void serial_raise(void);
+
 #endif

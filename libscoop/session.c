@@ -62,6 +62,7 @@ int session_new(const struct config *config, scoop_session **out, struct problem
         .credit_tasks = CREDIT_TASKS,
         .credit_bytes = CREDIT_BYTES,
         .refs = 1,
+        .ended_fd = -1,
     };
     s->inbox_tail = &s->inbox;
     pthread_mutex_init(&s->lock, NULL);
@@ -113,6 +114,8 @@ void session_close(scoop_session *s)
         zmq_ctx_term(s->context);
     if (s->bell >= 0)
         close(s->bell);
+    if (s->ended_fd >= 0)
+        close(s->ended_fd);
     config_wipe(&s->config);
     session_unref(s);
 }
@@ -209,11 +212,11 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
     s->held_bytes += job->held_bytes;
     const bool lone = !s->driven && !session_has_work(s);
     put_in_inbox(s, job);
-    /* A lone task is sent from here; whoever waits for it receives. More of them gather in the
-     * inbox, to leave in one frame by the session's thread. */
+    /* A lone task is sent from here; whoever waits for it receives, be it the session's thread for
+     * who polls. More of them gather in the inbox, to leave in one frame by the session's thread. */
     if (lone)
         session_push(s);
-    else
+    if (!lone || s->ended_fd >= 0)
         session_wake(s);
     pthread_mutex_unlock(&s->lock);
     return SCOOP_OK;
@@ -312,6 +315,32 @@ void session_look(scoop_session *s)
     if (!s->driven && session_has_work(s))
         session_drive(s, 0);
     pthread_mutex_unlock(&s->lock);
+}
+
+int session_descriptor(scoop_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->ended_fd < 0) {
+        /* What has ended before may not have been looked at. */
+        s->ended_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+        s->ended_raised = s->ended_fd >= 0;
+        session_wake(s);
+    }
+    const int fd = s->ended_fd;
+    pthread_mutex_unlock(&s->lock);
+    return fd;
+}
+
+void session_process(scoop_session *s)
+{
+    uint64_t count = 0;
+
+    pthread_mutex_lock(&s->lock);
+    if (!s->driven && session_has_work(s))
+        session_drive(s, 0);
+    if (s->ended_raised && read(s->ended_fd, &count, sizeof(count)) == sizeof(count))
+        s->ended_raised = false;
+    stop_driving(s);
 }
 
 int session_watch_at_desk(scoop_session *s, struct watch *watch, struct job *job)

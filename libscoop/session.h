@@ -69,6 +69,13 @@ struct watch *session_wait(scoop_session *session, struct waiter *waiter, int64_
  */
 void session_look(scoop_session *session);
 
+/* The descriptor that becomes readable when a job of session_add_held() is done; made by the first
+ * call, and readable then. -1: see errno. */
+int session_descriptor(scoop_session *session);
+
+/* As session_look(); the descriptor is readable again after the next end. */
+void session_process(scoop_session *session);
+
 /* Hang a watch on the calling thread's desk. It keeps the session until it is taken back. -ENOMEM.
  */
 NODISCARD int session_watch_at_desk(scoop_session *session, struct watch *watch, struct job *job);

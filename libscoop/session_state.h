@@ -38,6 +38,8 @@ struct scoop_session {
     struct job *leaving; /* jobs that were abandoned */
     struct query *queries;
     struct desk *desks;
+    int ended_fd;      /* eventfd that tells programs of futures that ended; -1: not asked for */
+    bool ended_raised; /* it is readable */
     uint64_t held_tasks;
     uint64_t held_bytes;
     uint32_t credit_tasks; /* as WELCOME said last */

@@ -230,11 +230,21 @@ static void take_requests(scoop_session *s)
 }
 
 /* The lock is held. */
+static void raise_descriptor(scoop_session *s)
+{
+    const uint64_t one = 1;
+
+    if (s->ended_fd >= 0 && !s->ended_raised)
+        s->ended_raised = write(s->ended_fd, &one, sizeof(one)) == sizeof(one);
+}
+
+/* The lock is held. */
 static void finish_job(scoop_session *s, struct job *job)
 {
     if (job->held_bytes != 0) {
         s->held_tasks--;
         s->held_bytes -= job->held_bytes;
+        raise_descriptor(s);
     }
     if (job->abandoned) {
         job->release(job);

@@ -332,6 +332,43 @@ typedef void scoop_callback(scoop_future *future, void *context);
  * SCOOP_MISUSE, SCOOP_NO_MEMORY. */
 SCOOP_API enum scoop_status scoop_then(scoop_future *future, scoop_callback *call, void *context);
 
+/* ---- more tasks than memory ----
+ * Arguments come from a function of yours, one after the other, and results go to another one in the
+ * same order, both in the calling thread. At most `window` tasks are under way or wait for their
+ * turn: each takes some 300 bytes here, its argument and its result. */
+struct scoop_stream {
+    /* Set *argument (borrowed until the next call). False: there are no more. */
+    bool (*source)(void *context, struct scoop_bytes *argument);
+    /* Take result `index` (borrowed, as *error, for the call). error NULL: it ended well. False:
+     * that is enough; what is under way is abandoned. */
+    bool (*sink)(void *context,
+                 uint64_t index,
+                 struct scoop_bytes result,
+                 const struct scoop_error *error);
+    void *context;
+    size_t window; /* 0: 1024 */
+};
+
+/* scoop_stream(f, &stream): until the source has no more, or the sink has enough: SCOOP_OK, whatever
+ * the tasks' outcomes are. options->deadline_ms is that of the whole: SCOOP_TIMEOUT. Other errors:
+ * those of scoop_submit_with(); the tasks before were handed to the sink, or are abandoned. */
+#define scoop_stream(f, stream) scoop_stream_with(NULL, NULL, SCOOP_HANDLE(f), stream)
+SCOOP_API enum scoop_status scoop_stream_with(scoop_session *session,
+                                              const struct scoop_options *options,
+                                              const struct scoop_function *function,
+                                              const struct scoop_stream *stream);
+
+/* ---- in a program with an event loop of its own ---- */
+
+/* A descriptor to poll for reading: readable when a future of this session (NULL: the default one)
+ * has ended since the last scoop_process(), and at first. Borrowed until the session is closed; do
+ * not read it. -1: SCOOP_MISUSE, SCOOP_NO_MEMORY. */
+SCOOP_API int scoop_fd(scoop_session *session);
+
+/* Take what has come, without waiting, and run this thread's callbacks that are due; then look at
+ * scoop_done(), or scoop_next() with a deadline of 0. Errors: those of scoop_init(). */
+SCOOP_API enum scoop_status scoop_process(scoop_session *session);
+
 /* ---- sessions of one's own ---- */
 
 /* Each NULL or 0: as the environment says. Borrowed during the call. */
@@ -394,6 +431,11 @@ struct scoop_cluster {
 SCOOP_API enum scoop_status
 scoop_cluster(scoop_session *session, int deadline_ms, struct scoop_cluster **out);
 SCOOP_API void scoop_cluster_free(struct scoop_cluster *cluster);
+
+/* Wait until the workers have at least so many slots in all. SCOOP_TIMEOUT: not within deadline_ms
+ * (it says how many there are). Serially it does not wait. Errors: those of scoop_cluster(). */
+SCOOP_API enum scoop_status
+scoop_wait_for_workers(scoop_session *session, unsigned slots, int deadline_ms);
 
 /* ---- the macros (C11 with GCC's or clang's extensions; not for C++) ---- */
 

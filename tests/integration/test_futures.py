@@ -25,13 +25,13 @@ def serially(mode, number=0):
 def test_wait_any_returns_with_the_first_and_keeps_its_deadline():
     assert on_slots("any", 5000, slots=3) == (
         "first: 1\ntimeout\nnone of 3 futures was done within 100 ms\n"
-        "in time: 1\nnothing is left\n"
+        "kept: 1\nnothing is left\n"
     )
 
 
 def test_wait_all_tells_how_many_are_done_and_keeps_its_deadline():
     assert on_slots("all", 1000, slots=3) == (
-        "timeout\n1 of 4 futures were not done within 50 ms\ndone: 3, in time: 1\nok\ndone: 4\n"
+        "timeout\n1 of 4 futures were not done within 50 ms\ndone: 3, kept: 1\nok\ndone: 4\n"
     )
 
 
@@ -99,3 +99,27 @@ def test_a_callback_may_free_its_future_and_start_the_next():
 
 def test_a_future_that_is_freed_is_not_called_for_and_one_of_a_closed_session_is():
     assert on_slots("forgotten", 5000) == "timeout\nclosed shut down\nok 0\n"
+
+
+@pytest.mark.tsan
+def test_the_descriptor_is_readable_when_a_future_ended_since_the_last_look():
+    expected = "at first: 1\nprocessed: 0\nended: 1 1\ncalled: 1\nprocessed: 0\n"
+    assert on_slots("poll", 100) == expected
+    assert serially("poll", 1) == expected
+
+
+def test_workers_are_waited_for_and_the_deadline_is_kept():
+    assert on_slots("workers", 3, slots=3) == (
+        "ok\ntimeout\n3 of 4 slots are there after 100 ms\nkept: 1\n"
+    )
+    assert serially("workers", 3) == "ok\nok\n\nkept: 1\n"
+
+
+def test_a_stream_keeps_the_order_and_hands_failures_to_its_sink():
+    expected = "3 bad number 3\nok\n4999 right, 1 failed\n3 bad number 3\nok\n99 right, {} given\n"
+    assert on_slots("stream", 5000) == expected.format(109)
+    assert serially("stream", 5000) == expected.format(109)
+
+
+def test_a_stream_keeps_its_deadline():
+    assert on_slots("late_stream", 5000) == "sleeps_ms: not all tasks ended before the deadline\n"

@@ -2,6 +2,7 @@
  * `futures MODE [NUMBER]`; what happened goes to stdout, one fact a line. */
 #include <scoop.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static int mode_any(int number)
     printf("%s\n", scoop_strerror(scoop_wait_any(futures, 3, 100, &index)));
     printf("%s\n", scoop_last_error());
     const long waited = now_ms() - begin;
-    printf("in time: %d\n", waited >= 100 && waited < number / 2);
+    printf("kept: %d\n", waited >= 100 && waited < number / 2);
     free_all(futures, 3);
     printf("%s\n", scoop_strerror(scoop_wait_any((scoop_future *[]){NULL}, 1, 0, &index)));
     return 0;
@@ -74,7 +75,7 @@ static int mode_all(int number)
     const long begin = now_ms();
     printf("%s\n", scoop_strerror(scoop_wait_all(futures, 4, 50, &done)));
     printf("%s\n", scoop_last_error());
-    printf("done: %zu, in time: %d\n", done, now_ms() - begin < number / 2);
+    printf("done: %zu, kept: %d\n", done, now_ms() - begin < number / 2);
     printf("%s\n", scoop_strerror(scoop_wait_all(futures, 4, SCOOP_FOREVER, &done)));
     printf("done: %zu\n", done);
     free_all(futures, 4);
@@ -327,14 +328,134 @@ static int mode_forgotten(int number)
     return 0;
 }
 
+/* ---- an event loop of one's own ---- */
+
+static void count(scoop_future *future, void *context)
+{
+    scoop_future_free(future);
+    ++*(int *)context;
+}
+
+/* Poll for the end of one task, then for one with a callback. */
+static int mode_poll(int number)
+{
+    struct pollfd polled = {.fd = scoop_fd(NULL), .events = POLLIN};
+    int called = 0;
+
+    printf("at first: %d\n", poll(&polled, 1, 0));
+    scoop_process(NULL);
+    printf("processed: %d\n", poll(&polled, 1, 0));
+    scoop_future *future = scoop_submit(sleeps_ms, number);
+    printf("ended: %d", poll(&polled, 1, 9 * number));
+    printf(" %d\n", scoop_done(future));
+    scoop_future_free(future);
+    scoop_then(scoop_submit(sleeps_ms, number), count, &called);
+    for (int i = 0; called == 0 && i < 3; i++) {
+        poll(&polled, 1, 9 * number);
+        scoop_process(NULL);
+    }
+    printf("called: %d\n", called);
+    scoop_process(NULL);
+    printf("processed: %d\n", poll(&polled, 1, 0));
+    return 0;
+}
+
+/* Waits for `number` slots, then for more than there are. */
+static int mode_workers(int number)
+{
+    const long begin = now_ms();
+
+    printf("%s\n", scoop_strerror(scoop_wait_for_workers(NULL, (unsigned)number, 10000)));
+    printf("%s\n", scoop_strerror(scoop_wait_for_workers(NULL, (unsigned)number + 1, 100)));
+    printf("%s\n", scoop_last_error());
+    printf("kept: %d\n", now_ms() - begin < 9000);
+    return 0;
+}
+
+/* ---- streams ---- */
+
+struct numbers {
+    int next;
+    int count;
+    int fails;
+    int right;
+    int enough; /* stop after this one */
+};
+
+static bool give(void *context, struct scoop_bytes *argument)
+{
+    struct numbers *n = context;
+    static int number;
+
+    if (n->next == n->count)
+        return false;
+    number = n->next++;
+    *argument = (struct scoop_bytes){&number, sizeof(number)};
+    return true;
+}
+
+static bool
+take(void *context, uint64_t index, struct scoop_bytes result, const struct scoop_error *error)
+{
+    struct numbers *n = context;
+    int value = 0;
+
+    if (error != NULL) {
+        printf("%llu %s\n", (unsigned long long)index, error->text);
+        n->fails++;
+    } else {
+        memcpy(&value, result.data, sizeof(value));
+        n->right += value == (int)index * 10 && result.size == sizeof(value);
+    }
+    return (int)index != n->enough;
+}
+
+/* `number` tasks through a window of 10, all in order; then only the first 100 of them. */
+static int mode_stream(int number)
+{
+    struct numbers n = {.count = number, .enough = -1};
+    struct scoop_stream stream = {.source = give, .sink = take, .context = &n, .window = 10};
+
+    printf("%s\n", scoop_strerror(scoop_stream(fails_on_3, &stream)));
+    printf("%d right, %d failed\n", n.right, n.fails);
+    n = (struct numbers){.count = number, .enough = 99};
+    printf("%s\n", scoop_strerror(scoop_stream(fails_on_3, &stream)));
+    printf("%d right, %d given\n", n.right, n.next);
+    return 0;
+}
+
+/* A stream that is over its deadline. */
+static int mode_late_stream(int number)
+{
+    const struct scoop_options options = {.deadline_ms = 100};
+    struct numbers n = {.next = number, .count = number + 1, .enough = -1};
+    const struct scoop_stream stream = {.source = give, .sink = take, .context = &n};
+
+    scoop_stream_with(NULL, &options, SCOOP_HANDLE(sleeps_ms), &stream);
+    printf("%s\n", scoop_last_error());
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int number);
 } modes[] = {
-    {"any", mode_any},     {"all", mode_all},     {"failed", mode_failed},
-    {"added", mode_added}, {"freed", mode_freed}, {"completed", mode_completed},
-    {"map", mode_map},     {"left", mode_left},   {"then", mode_then},
-    {"due", mode_due},     {"chain", mode_chain}, {"forgotten", mode_forgotten},
+    {"any", mode_any},
+    {"all", mode_all},
+    {"failed", mode_failed},
+    {"added", mode_added},
+    {"freed", mode_freed},
+    {"completed", mode_completed},
+    {"map", mode_map},
+    {"left", mode_left},
+    {"then", mode_then},
+    {"poll", mode_poll},
+    {"workers", mode_workers},
+    {"stream", mode_stream},
+    {"late_stream", mode_late_stream},
+    {"due", mode_due},
+    {"chain", mode_chain},
+    {"forgotten", mode_forgotten},
 };
 
 int main(int argc, char **argv)
