@@ -46,11 +46,15 @@ def command(*words):
 
 
 def read_command(outcome):
-    status, size = struct.unpack_from(">II", outcome.bytes)
-    out = outcome.bytes[8 : 8 + size]
-    (err_size,) = struct.unpack_from(">I", outcome.bytes, 8 + size)
-    assert len(outcome.bytes) == 12 + size + err_size
-    return status, out.decode(), outcome.bytes[12 + size :].decode()
+    """Exit code (or signal, negative), stdout and stderr; not when and how long it ran, and the host."""
+    code, killer, _, _, host_size = struct.unpack_from(">IIQQH", outcome.bytes)
+    streams, at = [], 26 + host_size
+    for _ in range(2):
+        (size,) = struct.unpack_from(">I", outcome.bytes, at)
+        streams.append(outcome.bytes[at + 4 : at + 4 + size].decode())
+        at += 4 + size
+    assert len(outcome.bytes) == at
+    return -killer or code, *streams
 
 
 def shell(script):
@@ -169,7 +173,7 @@ def test_sleeps_when_there_is_nothing_to_do(broker, agent):
 @pytest.mark.parametrize("words, status, out, err", [
     (["echo", "hello world"], 0, "hello world\n", ""),
     (["sh", "-c", "echo to stderr >&2; exit 9"], 9, "", "to stderr\n"),
-    (["sh", "-c", "kill -TERM $$"], 143, "", ""),
+    (["sh", "-c", "kill -TERM $$"], -signal.SIGTERM, "", ""),
     (["cat"], 0, "", ""),
 ])
 def test_command_returns_status_and_streams(broker, agent, words, status, out, err):
