@@ -33,6 +33,7 @@ static const char *const outcome_names[WIRE_OUTCOME_END] = {
     [WIRE_TIMEOUT] = "timeout",
     [WIRE_CANCELLED] = "cancelled",
     [WIRE_REFUSED_TASK] = "refused",
+    [WIRE_EXPIRED] = "expired",
 };
 
 static const char *const worker_state_names[WIRE_WORKER_STATE_END] = {

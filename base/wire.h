@@ -66,6 +66,7 @@ enum wire_outcome {
     WIRE_TIMEOUT,      /* killed at its limit; code is the limit in ms */
     WIRE_CANCELLED,    /* revoked */
     WIRE_REFUSED_TASK, /* no such program or function there, or a different one */
+    WIRE_EXPIRED,      /* not started in time; code is the time in ms */
     WIRE_OUTCOME_END,
 };
 
@@ -205,13 +206,38 @@ NODISCARD int wire_put_function(struct blob *b, const struct wire_function *func
 /* SUBMIT is a sequence of runs: tasks of one function with consecutive numbers. `count` of the
  * frame's header is the number of tasks. After the run's head come `count` arguments: of
  * `argument_bytes` each, or, when that is WIRE_VARIABLE, each with a 32-bit length in front. */
-#define WIRE_RUN_BYTES 24
+#define WIRE_RETRIES_MAX  1000
+#define WIRE_BACKOFF_MAX  3600000
+#define WIRE_PRIORITY_MAX 100
+
+/* What is asked for each task of a run beyond the ordinary. All zero: nothing. A bit of the run's
+ * flags says which parts are there. */
+struct wire_options {
+    uint16_t retries;    /* WIRE_RUN_RETRIES: tries after a failure; 0...WIRE_RETRIES_MAX */
+    uint32_t backoff_ms; /* likewise: pause before the first, doubling; 0...WIRE_BACKOFF_MAX */
+    int8_t priority;     /* WIRE_RUN_PRIORITY: -WIRE_PRIORITY_MAX...WIRE_PRIORITY_MAX, as + 128 */
+    uint32_t expires_ms; /* WIRE_RUN_EXPIRES: not started for so long: EXPIRED; 0: never */
+};
+bool wire_options_equal(const struct wire_options *a, const struct wire_options *b);
+/* Is there anything in it that the broker has to remember per task, other than the priority? */
+bool wire_options_need_terms(const struct wire_options *options);
+
+/* Parts of a run's head, in this order behind its fixed part. */
+#define WIRE_RUN_RETRIES  1U
+#define WIRE_RUN_PRIORITY 2U
+#define WIRE_RUN_EXPIRES  4U
+#define WIRE_RUN_FLAGS    7U
+
+#define WIRE_RUN_BYTES         24 /* of the fixed part */
+#define WIRE_RUN_OPTIONS_BYTES 11 /* of all other parts, at most */
 struct wire_run {
-    uint32_t function;
+    uint16_t function;
+    /* u16: flags */
     uint32_t count; /* at least 1 */
     uint32_t argument_bytes;
     uint32_t limit_ms; /* run time limit of each task; 0: none */
     uint64_t first_no;
+    struct wire_options options;
 };
 NODISCARD int wire_get_run(struct wire_cursor *c, struct wire_run *out);
 NODISCARD int wire_put_run(struct blob *b, const struct wire_run *run);
@@ -245,14 +271,17 @@ struct wire_task {
 NODISCARD int wire_get_task(struct wire_cursor *c, struct wire_task *out);
 NODISCARD int wire_put_task(struct blob *b, const struct wire_task *task);
 
+/* The function said that trying again is of no use. */
+#define WIRE_ATTEMPT_FINAL 1U
+
 #define WIRE_ATTEMPT_BYTES 20
 struct wire_attempt {
     uint64_t id;
     uint16_t attempt;
     enum wire_outcome outcome; /* u8 */
-    uint8_t reserved;
-    uint32_t run_us;         /* time in the function */
-    struct wire_bytes bytes; /* u32 length */
+    uint8_t flags;             /* WIRE_ATTEMPT_... */
+    uint32_t run_us;           /* time in the function */
+    struct wire_bytes bytes;   /* u32 length */
 };
 NODISCARD int wire_get_attempt(struct wire_cursor *c, struct wire_attempt *out);
 NODISCARD int wire_put_attempt(struct blob *b, const struct wire_attempt *attempt);
@@ -291,6 +320,7 @@ struct wire_counters {
     uint64_t uptime_ms;
     uint64_t ready;    /* tasks waiting for a slot */
     uint64_t leased;   /* tasks held by agents */
+    uint64_t resting;  /* failed tasks that wait for their next try */
     uint64_t accepted; /* ever, in this epoch; likewise below */
     uint64_t done;
     uint64_t failed; /* every outcome that is not ok */

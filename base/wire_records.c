@@ -176,27 +176,82 @@ int wire_put_function(struct blob *b, const struct wire_function *function)
     return 0;
 }
 
+bool wire_options_equal(const struct wire_options *a, const struct wire_options *b)
+{
+    return a->retries == b->retries && a->backoff_ms == b->backoff_ms &&
+           a->priority == b->priority && a->expires_ms == b->expires_ms;
+}
+
+bool wire_options_need_terms(const struct wire_options *options)
+{
+    return options->retries != 0 || options->expires_ms != 0;
+}
+
+static unsigned flags_of(const struct wire_options *options)
+{
+    return (options->retries != 0 ? WIRE_RUN_RETRIES : 0) |
+           (options->priority != 0 ? WIRE_RUN_PRIORITY : 0) |
+           (options->expires_ms != 0 ? WIRE_RUN_EXPIRES : 0);
+}
+
+static void get_options(struct wire_cursor *c, unsigned flags, struct wire_options *out)
+{
+    *out = (struct wire_options){0};
+    if ((flags & WIRE_RUN_RETRIES) != 0) {
+        out->retries = wire_get_u16(c);
+        out->backoff_ms = wire_get_u32(c);
+    }
+    if ((flags & WIRE_RUN_PRIORITY) != 0) {
+        const int priority = wire_get_u8(c) - 128;
+
+        c->bad = c->bad || priority < -WIRE_PRIORITY_MAX || priority > WIRE_PRIORITY_MAX;
+        out->priority = (int8_t)priority;
+    }
+    if ((flags & WIRE_RUN_EXPIRES) != 0)
+        out->expires_ms = wire_get_u32(c);
+    if (out->retries > WIRE_RETRIES_MAX || out->backoff_ms > WIRE_BACKOFF_MAX)
+        c->bad = true;
+}
+
+static void put_options(struct blob *b, unsigned flags, const struct wire_options *options)
+{
+    if ((flags & WIRE_RUN_RETRIES) != 0) {
+        wire_put_u16(b, options->retries);
+        wire_put_u32(b, options->backoff_ms);
+    }
+    if ((flags & WIRE_RUN_PRIORITY) != 0)
+        wire_put_u8(b, (uint8_t)(options->priority + 128));
+    if ((flags & WIRE_RUN_EXPIRES) != 0)
+        wire_put_u32(b, options->expires_ms);
+}
+
 int wire_get_run(struct wire_cursor *c, struct wire_run *out)
 {
-    out->function = wire_get_u32(c);
+    out->function = wire_get_u16(c);
+    const unsigned flags = wire_get_u16(c);
     out->count = wire_get_u32(c);
     out->argument_bytes = wire_get_u32(c);
     out->limit_ms = wire_get_u32(c);
     out->first_no = wire_get_u64(c);
-    if (out->count == 0)
+    get_options(c, flags, &out->options);
+    if (out->count == 0 || (flags & ~WIRE_RUN_FLAGS) != 0)
         c->bad = true;
     return record_ok(c);
 }
 
 int wire_put_run(struct blob *b, const struct wire_run *run)
 {
-    if (blob_reserve(b, WIRE_RUN_BYTES) != 0)
+    const unsigned flags = flags_of(&run->options);
+
+    if (blob_reserve(b, WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES) != 0)
         return -ENOMEM;
-    wire_put_u32(b, run->function);
+    wire_put_u16(b, run->function);
+    wire_put_u16(b, (uint16_t)flags);
     wire_put_u32(b, run->count);
     wire_put_u32(b, run->argument_bytes);
     wire_put_u32(b, run->limit_ms);
     wire_put_u64(b, run->first_no);
+    put_options(b, flags, &run->options);
     return 0;
 }
 
@@ -260,7 +315,7 @@ int wire_get_attempt(struct wire_cursor *c, struct wire_attempt *out)
     out->id = wire_get_u64(c);
     out->attempt = wire_get_u16(c);
     out->outcome = (enum wire_outcome)get_enum(c, WIRE_OUTCOME_END);
-    out->reserved = wire_get_u8(c);
+    out->flags = wire_get_u8(c);
     out->run_us = wire_get_u32(c);
     out->bytes = get_payload(c);
     return record_ok(c);
@@ -273,7 +328,7 @@ int wire_put_attempt(struct blob *b, const struct wire_attempt *attempt)
     wire_put_u64(b, attempt->id);
     wire_put_u16(b, attempt->attempt);
     wire_put_u8(b, (uint8_t)attempt->outcome);
-    wire_put_u8(b, 0);
+    wire_put_u8(b, attempt->flags);
     wire_put_u32(b, attempt->run_us);
     put_payload(b, attempt->bytes);
     return 0;
@@ -323,6 +378,7 @@ int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
     out->uptime_ms = wire_get_u64(c);
     out->ready = wire_get_u64(c);
     out->leased = wire_get_u64(c);
+    out->resting = wire_get_u64(c);
     out->accepted = wire_get_u64(c);
     out->done = wire_get_u64(c);
     out->failed = wire_get_u64(c);
@@ -335,12 +391,13 @@ int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
 
 int wire_put_counters(struct blob *b, const struct wire_counters *counters)
 {
-    if (blob_reserve(b, 9 * 8 + 4 + 2 + counters->version.size) != 0)
+    if (blob_reserve(b, 10 * 8 + 4 + 2 + counters->version.size) != 0)
         return -ENOMEM;
     wire_put_u64(b, counters->epoch);
     wire_put_u64(b, counters->uptime_ms);
     wire_put_u64(b, counters->ready);
     wire_put_u64(b, counters->leased);
+    wire_put_u64(b, counters->resting);
     wire_put_u64(b, counters->accepted);
     wire_put_u64(b, counters->done);
     wire_put_u64(b, counters->failed);

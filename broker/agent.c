@@ -117,6 +117,7 @@ static int append_task(struct core *core, struct agent *agent, const struct task
 void agent_lease(struct core *core, struct agent *agent, struct task *task)
 {
     task_step(task, TASK_LEASE);
+    timers_stop(&core->timers, task); /* it is started in time */
     task->agent = agent;
     task_list_push_back(&agent->leases, task);
     core->counters.leased++;
@@ -164,24 +165,18 @@ static void unlease(struct core *core, struct task *task)
     core->counters.leased--;
 }
 
-/* Step a task that its agent holds no more, and do what the table says. */
-static void settle(struct core *core,
-                   struct task *task,
-                   enum task_event event,
-                   const struct wire_attempt *outcome)
+/* A failure of the function: is it tried again? Then its timer is set. */
+static enum task_event
+retry_or_end(struct core *core, struct task *task, const struct wire_attempt *outcome)
 {
-    switch (task_step(task, event)) {
-    case TASK_DELIVER:
-        session_deliver(core, task, outcome);
-        task_free(&core->slab, task);
-        return;
-    case TASK_DROP: task_free(&core->slab, task); return;
-    case TASK_QUEUE_BACK:
-    case TASK_QUEUE_FRONT: session_queue(core, task, event == TASK_LOSS); return;
-    case TASK_REFUSE:
-    case TASK_SEND:
-    case TASK_SEND_REVOKE: core->counters.illegal++; return;
-    }
+    int64_t pause_ms = 0;
+
+    if (task->state != TASK_LEASED || (outcome->flags & WIRE_ATTEMPT_FINAL) != 0 ||
+        !terms_take_retry(task->terms, &pause_ms) ||
+        timers_set(&core->timers, task, core->now_ms + pause_ms) != 0)
+        return TASK_OUTCOME;
+    core->counters.retried++;
+    return TASK_RETRY;
 }
 
 static void take_outcome(struct core *core,
@@ -191,6 +186,8 @@ static void take_outcome(struct core *core,
 {
     enum task_event event = TASK_OUTCOME;
 
+    if (outcome->outcome == WIRE_FAILED)
+        event = retry_or_end(core, task, outcome);
     if (outcome->outcome == WIRE_CRASHED) {
         event = task_count_crash(task);
         core->counters.requeued_crash += event == TASK_CRASH;
@@ -252,27 +249,25 @@ int agent_parked(struct core *core,
 
 /* ---- the end ---- */
 
-/* One task of a lost agent. The failure is only read when it was the last try. */
+/* One task of a lost agent. */
 static void lose_task(struct core *core, struct task *task, const char *host)
 {
-    char text[128];
-    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(256);
-    struct wire_attempt outcome = {.outcome = WIRE_LOST};
     const enum task_event event = task_count_loss(task);
+    char text[128];
 
     core->counters.requeued_loss += event == TASK_LOSS;
-    if (event == TASK_LOSS_LAST && bytes != NULL) {
-        snprintf(text, sizeof(text), "its host was lost %d times, last %s", TASK_LOSSES_MAX, host);
-        const struct wire_failure failure = {
-            .host = {(const uint8_t *)host, strlen(host)},
-            .text = {(const uint8_t *)text, strlen(text)},
-        };
-
-        if (wire_put_failure(bytes, &failure) == 0)
-            outcome.bytes = (struct wire_bytes){bytes->data, bytes->size};
-    }
     unlease(core, task);
-    settle(core, task, event, &outcome);
+    if (event == TASK_LOSS) {
+        settle(core, task, event, NULL);
+        return;
+    }
+    snprintf(text, sizeof(text), "its host was lost %d times, last %s", TASK_LOSSES_MAX, host);
+    const struct wire_failure failure = {
+        .host = {(const uint8_t *)host, strlen(host)},
+        .text = {(const uint8_t *)text, strlen(text)},
+    };
+
+    settle_failure(core, task, event, WIRE_LOST, &failure);
 }
 
 /* Last leased first, so that pushing to the front restores the order. */

@@ -377,6 +377,7 @@ static void take_turn(struct core *core)
     forgive_pause(core);
     check_timers(core);
     peers_bury(core);
+    settle_due(core);
     schedule(core);
     flush_peers(core);
 }
@@ -427,9 +428,17 @@ void core_free(struct core *core)
     forget_former(core);
     forget_revoked(core);
     functions_fini(core);
+    timers_fini(&core->timers);
     task_slab_fini(&core->slab);
     core_effects_fini(&nowhere);
     free(core);
+}
+
+int64_t core_due_ms(const struct core *core)
+{
+    const struct task *task = timers_first(&core->timers);
+
+    return task != NULL ? task->terms->due_ms : INT64_MAX;
 }
 
 const struct core_counters *core_counters(const struct core *core)

@@ -92,15 +92,20 @@ void core_free(struct core *core);
 /* Handle one event; what is to be done is appended to `effects`. */
 void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
 
+/* When a task's timer is due next, for which a CORE_TURN is wanted. INT64_MAX: there is none. */
+int64_t core_due_ms(const struct core *core);
+
 /* Counters for /metrics and STATUS. */
 struct core_counters {
     uint64_t ready;
     uint64_t leased;
+    uint64_t resting; /* failed and waiting for their next try */
     uint64_t accepted;
     uint64_t done;
     uint64_t failed;
     uint64_t requeued_crash;
     uint64_t requeued_loss;
+    uint64_t retried;   /* failures that were tried again as the client had asked */
     uint64_t stale;     /* outcomes with an old token */
     uint64_t malformed; /* frames that did not decode */
     uint64_t refused;   /* links refused or ended by us */

@@ -227,6 +227,16 @@ static void read_revoked(struct loop *loop)
 
 /* ---- the loop ---- */
 
+/* How long the next turn may be waited for. */
+static long patience_ms(const struct loop *loop)
+{
+    const int64_t left_ms = core_due_ms(loop->core) - clock_now_ms();
+
+    if (left_ms <= 0)
+        return 0;
+    return left_ms < TURN_MS ? (long)left_ms : TURN_MS;
+}
+
 static void take_turn(struct loop *loop)
 {
     struct core_event turn = {.type = CORE_TURN};
@@ -258,7 +268,7 @@ int loop_run(struct loop *loop, int stop_fd)
     };
 
     for (;;) {
-        if (zmq_poll(items, COUNT_OF(items), TURN_MS) < 0 && zmq_errno() != EINTR)
+        if (zmq_poll(items, COUNT_OF(items), patience_ms(loop)) < 0 && zmq_errno() != EINTR)
             return -zmq_errno();
         take_turn(loop);
         if ((items[COUNT_OF(items) - 1].revents & ZMQ_POLLIN) != 0)

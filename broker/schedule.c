@@ -81,7 +81,7 @@ static bool lease_one(struct core *core, struct turns *turns)
 {
     for (uint32_t misses = 0; misses < turns->count && misses < LOOKS_MAX; misses++) {
         struct session *s = turns->next;
-        struct task *task = s->ready.head;
+        struct task *task = ready_first(&s->ready);
         struct agent *agent = pick_agent(core, task);
 
         turns->next = s->turn_next;

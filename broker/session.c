@@ -1,6 +1,6 @@
 /* Sessions of clients and of agents: what they defined, what they submitted, what they get back.
- * Invariants: a session is in the ring of turns exactly while its queue is not empty; `unfinished`
- * counts its READY and LEASED tasks. */
+ * Invariants: a session is in the ring of turns exactly while its queue is not empty; a task is in
+ * its session's roster from its SUBMIT until its outcome is delivered. */
 #include "state.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ int session_open(struct core *core, struct peer *peer)
     if (s == NULL)
         return -ENOMEM;
     s->peer = peer;
-    s->next_no = 1;
+    roster_init(&s->tasks, sizeof(struct session_task));
     peer->session = s;
     core->counters.sessions += peer->role == WIRE_CLIENT;
     return 0;
@@ -24,6 +24,8 @@ void session_free(struct session *session)
     if (session == NULL)
         return;
     blob_unref(session->results);
+    ready_fini(&session->ready);
+    roster_fini(&session->tasks);
     free(session);
 }
 
@@ -63,9 +65,9 @@ void session_queue(struct core *core, struct task *task, bool front)
     struct session *s = task->session;
 
     if (front)
-        task_list_push_front(&s->ready, task);
+        ready_push_front(&s->ready, task);
     else
-        task_list_push_back(&s->ready, task);
+        ready_push_back(&s->ready, task);
     core->counters.ready++;
     if (s->ready.count == 1)
         join_turns(turns_of(core, s), s);
@@ -75,7 +77,7 @@ void session_unqueue(struct core *core, struct task *task)
 {
     struct session *s = task->session;
 
-    task_list_remove(&s->ready, task);
+    ready_remove(&s->ready, task);
     core->counters.ready--;
     if (s->ready.count == 0)
         leave_turns(turns_of(core, s), s);
@@ -94,6 +96,37 @@ int session_define(struct core *core, struct session *s, struct wire_cursor *bod
     return s->functions[wire.number] != NULL ? 0 : -EDQUOT;
 }
 
+/* What has to be remembered, or watched, of a task with options. -ENOMEM. */
+static int apply_options(struct core *core, struct task *task, const struct wire_options *options)
+{
+    task->priority = options->priority;
+    if (!wire_options_need_terms(options))
+        return 0;
+    task->terms = terms_new(options);
+    if (task->terms == NULL)
+        return -ENOMEM;
+    if (options->expires_ms == 0)
+        return 0;
+    return timers_set(&core->timers, task, core->now_ms + options->expires_ms);
+}
+
+/* A task that is in its session's roster and in no list. NULL: out of memory. */
+static struct task *
+new_task(struct core *core, struct session *s, const struct wire_options *options)
+{
+    const struct session_task entry = {.task = task_new(&core->slab)};
+
+    if (entry.task == NULL)
+        return NULL;
+    entry.task->no = s->tasks.next_no;
+    if (apply_options(core, entry.task, options) == 0 && roster_add(&s->tasks, &entry) == 0)
+        return entry.task;
+    timers_stop(&core->timers, entry.task);
+    task_step(entry.task, TASK_CANCEL);
+    task_free(&core->slab, entry.task);
+    return NULL;
+}
+
 /* Accept one task of a run. -EPROTO, -ENOMEM. */
 static int accept_task(struct core *core,
                        struct session *s,
@@ -105,7 +138,7 @@ static int accept_task(struct core *core,
 
     if (body->bad)
         return -EPROTO;
-    struct task *task = task_new(&core->slab);
+    struct task *task = new_task(core, s, &run->options);
     if (task == NULL)
         return -ENOMEM;
     task->session = s;
@@ -114,8 +147,6 @@ static int accept_task(struct core *core,
     task->argument_bytes = (uint32_t)argument.size;
     task->limit_ms = run->limit_ms;
     task->function = s->functions[run->function]->number;
-    task->no = s->next_no++;
-    s->unfinished++;
     s->bytes += argument.size;
     core->counters.accepted++;
     /* The newest children first: depth first, so that few of their parents wait at a time. */
@@ -127,7 +158,7 @@ static bool run_is_known(const struct session *s, const struct wire_run *run)
 {
     return run->function < WIRE_FUNCTIONS_MAX && s->functions[run->function] != NULL &&
            s->functions[run->function]->wire.argument_bytes == run->argument_bytes &&
-           run->first_no == s->next_no;
+           run->first_no == s->tasks.next_no;
 }
 
 int session_submit(struct core *core,
@@ -140,7 +171,7 @@ int session_submit(struct core *core,
     uint32_t left = header->count;
     struct wire_run run;
 
-    if (s->unfinished + header->count > CORE_CREDIT_TASKS) {
+    if (s->tasks.open + header->count > CORE_CREDIT_TASKS) {
         *what = "more unfinished tasks than the session's credit";
         return -EDQUOT;
     }
@@ -151,6 +182,8 @@ int session_submit(struct core *core,
     while (left > 0) {
         if (wire_get_run(body, &run) != 0 || run.count > left || !run_is_known(s, &run))
             return -EPROTO;
+        if (ready_admit(&s->ready, run.options.priority) != 0)
+            return -ENOMEM;
         left -= run.count;
         for (uint32_t i = 0; i < run.count; i++) {
             const int result = accept_task(core, s, &run, body, frame);
@@ -182,7 +215,7 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
         .bytes = outcome->bytes,
     };
 
-    s->unfinished--;
+    roster_remove(&s->tasks, task->no);
     s->bytes -= task->argument_bytes;
     if (outcome->outcome == WIRE_OK)
         core->counters.done++;
@@ -204,38 +237,29 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
 
 /* ---- the end ---- */
 
-static void drop_queued(struct core *core, struct session *s)
+/* Nobody waits for this task any more. */
+static void drop_task(struct core *core, struct task *task)
 {
-    while (s->ready.head != NULL) {
-        struct task *task = s->ready.head;
-
+    if (task->state == TASK_LEASED) {
+        agent_revoke(core, task);
+        return;
+    }
+    if (task->state == TASK_READY)
         session_unqueue(core, task);
-        task_step(task, TASK_CANCEL);
-        task_free(&core->slab, task);
-    }
-}
-
-static void revoke_leased(struct core *core, struct session *s, struct agent *agents)
-{
-    for (struct agent *agent = agents; agent != NULL; agent = agent->next) {
-        for (struct task *task = agent->leases.head; task != NULL; task = task->next) {
-            if (task->session == s)
-                agent_revoke(core, task);
-        }
-    }
+    settle(core, task, TASK_CANCEL, NULL);
 }
 
 void session_close(struct core *core, struct session *s)
 {
     const uint64_t queued = s->ready.count;
-    const uint64_t leased = s->unfinished - queued;
+    const uint64_t others = s->tasks.open - queued;
+    const struct session_task *entry = NULL;
 
-    drop_queued(core, s);
-    for (int shelf = 0; shelf < AGENT_SHELF_END && leased > 0; shelf++)
-        revoke_leased(core, s, core->shelves[shelf]);
+    for (uint64_t no = 1; (entry = roster_next(&s->tasks, &no)) != NULL; no++)
+        drop_task(core, entry->task);
     if (s->peer->role == WIRE_AGENT)
         return; /* its end is noted as the agent's */
     core->counters.sessions--;
     core_note(core, LOG_INFO, "session_ended", "peer=%s@%s queued=%llu running=%llu", s->peer->name,
-              s->peer->host, (unsigned long long)queued, (unsigned long long)leased);
+              s->peer->host, (unsigned long long)queued, (unsigned long long)others);
 }

@@ -4,9 +4,12 @@
 #define BROKER_STATE_H
 
 #include "base/link.h"
+#include "base/roster.h"
 #include "base/wire.h"
 #include "core.h"
+#include "ready.h"
 #include "task.h"
+#include "terms.h"
 
 #include <uthash.h>
 
@@ -44,12 +47,16 @@ struct function {
     UT_hash_handle hh;         /* by key */
 };
 
+/* Entry of a session's roster. */
+struct session_task {
+    struct task *task; /* borrowed from the slab */
+};
+
 /* What one peer submitted: a client's tasks, or the nested tasks of an agent's executors. */
 struct session {
     struct peer *peer; /* borrowed: FUNCTION and SUBMIT came from it, RESULTS go to it */
-    struct task_list ready;
-    uint64_t next_no;          /* number that the next accepted task must have */
-    uint64_t unfinished;       /* accepted and not yet delivered */
+    struct ready_queue ready;
+    struct roster tasks;       /* of struct session_task: accepted and not yet delivered */
     uint64_t bytes;            /* of their arguments */
     struct blob *results;      /* frame being filled, NULL: none */
     struct session *turn_next; /* in its ring of turns */
@@ -118,6 +125,7 @@ struct core {
     struct function **function_by_number;
     uint32_t function_count;
     struct task_slab slab;
+    struct timers timers;
     struct core_counters counters;
 };
 
@@ -196,9 +204,10 @@ NODISCARD int session_submit(struct core *core,
                              const char **what);
 /* Put a READY task into its session's queue. */
 void session_queue(struct core *core, struct task *task, bool front);
-/* Take the next task out of the queue (the caller leases it at once). */
+/* Take a task out of the queue: it is leased, or ends, at once. */
 void session_unqueue(struct core *core, struct task *task);
-/* Deliver an outcome: appends to the RESULTS frame. The task is forgotten by the caller. */
+/* Deliver an outcome: appends to the RESULTS frame. The task, no longer in the session's roster,
+ * is forgotten by the caller. */
 void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome);
 void session_flush(struct core *core, struct session *s);
 /* Forget the queued tasks, revoke the leased ones. */
@@ -228,6 +237,23 @@ void agent_revoke(struct core *core, struct task *task);
 void agent_flush(struct core *core, struct agent *agent);
 /* The agent is gone: its tasks go back to their queues. */
 void agent_close(struct core *core, struct agent *agent);
+
+/* ---- settle.c ---- */
+
+/* Step a task that stands in no list, and do what the table says. `outcome` is what is delivered
+ * if this is the end. */
+void settle(struct core *core,
+            struct task *task,
+            enum task_event event,
+            const struct wire_attempt *outcome);
+/* The same with a failure of the broker's own; the text is for people. */
+void settle_failure(struct core *core,
+                    struct task *task,
+                    enum task_event event,
+                    enum wire_outcome outcome,
+                    const struct wire_failure *failure);
+/* Tasks whose rest is over become READY, those that were not started in time end. */
+void settle_due(struct core *core);
 
 /* ---- schedule.c ---- */
 

@@ -2,6 +2,8 @@
  * names one task for ever, because the generation of a place only grows. */
 #include "task.h"
 
+#include "terms.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -18,6 +20,7 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
     [TASK_READY] =
         {
             [TASK_LEASE] = {TASK_LEASED, TASK_SEND},
+            [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
             [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
         },
     [TASK_LEASED] =
@@ -27,7 +30,13 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
             [TASK_CRASH_LAST] = {TASK_FREE, TASK_DELIVER},
             [TASK_LOSS] = {TASK_READY, TASK_QUEUE_FRONT},
             [TASK_LOSS_LAST] = {TASK_FREE, TASK_DELIVER},
+            [TASK_RETRY] = {TASK_RESTING, TASK_REST},
             [TASK_CANCEL] = {TASK_REVOKED, TASK_SEND_REVOKE},
+        },
+    [TASK_RESTING] =
+        {
+            [TASK_DUE] = {TASK_READY, TASK_QUEUE_BACK},
+            [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
         },
     [TASK_REVOKED] =
         {
@@ -36,6 +45,7 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
             [TASK_CRASH_LAST] = {TASK_FREE, TASK_DROP},
             [TASK_LOSS] = {TASK_FREE, TASK_DROP},
             [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
+            [TASK_RETRY] = {TASK_FREE, TASK_DROP},
         },
 };
 
@@ -127,8 +137,10 @@ static int add_chunk(struct task_slab *slab)
 void task_slab_fini(struct task_slab *slab)
 {
     for (uint32_t c = 0; c < slab->chunk_count; c++) {
-        for (uint32_t i = 0; i < CHUNK_TASKS; i++)
+        for (uint32_t i = 0; i < CHUNK_TASKS; i++) {
             blob_unref(slab->chunks[c][i].frame);
+            terms_free(slab->chunks[c][i].terms);
+        }
         free(slab->chunks[c]);
     }
     free(slab->chunks);
@@ -156,6 +168,8 @@ void task_free(struct task_slab *slab, struct task *task)
     assert(task->state == TASK_FREE);
     blob_unref(task->frame);
     task->frame = NULL;
+    terms_free(task->terms);
+    task->terms = NULL;
     task->next = slab->free;
     slab->free = task;
     slab->used--;

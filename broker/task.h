@@ -13,6 +13,7 @@
 
 struct session;
 struct agent;
+struct terms;
 
 /* Tries before a task is given up. */
 #define TASK_CRASHES_MAX 3
@@ -22,6 +23,7 @@ enum task_state {
     TASK_FREE, /* not a task: on the slab's free list */
     TASK_READY,
     TASK_LEASED,
+    TASK_RESTING, /* failed, and waits to be tried again */
     TASK_REVOKED,
     TASK_STATE_END,
 };
@@ -33,6 +35,9 @@ enum task_event {
     TASK_CRASH_LAST,
     TASK_LOSS,
     TASK_LOSS_LAST,
+    TASK_RETRY,  /* an outcome that is not the last one: see terms.h */
+    TASK_DUE,    /* its rest is over */
+    TASK_EXPIRE, /* it was not started in time */
     TASK_CANCEL,
     TASK_EVENT_END,
 };
@@ -45,6 +50,7 @@ enum task_action {
     TASK_DROP,        /* task_free() */
     TASK_QUEUE_BACK,  /* to the back of its session's queue */
     TASK_QUEUE_FRONT, /* to the front */
+    TASK_REST,        /* it stands in no list until its timer is due */
     TASK_SEND_REVOKE, /* tell the agent */
 };
 
@@ -52,7 +58,8 @@ struct task {
     struct task *next; /* in a task_list, or the free list */
     struct task *prev;
     struct session *session; /* borrowed; NULL once revoked */
-    struct agent *agent;     /* borrowed; NULL while READY */
+    struct agent *agent;     /* borrowed; NULL while no agent holds it */
+    struct terms *terms;     /* owned; NULL: nothing out of the ordinary was asked for */
     struct blob *frame;      /* shared: the SUBMIT frame that holds the argument */
     const uint8_t *argument; /* inside it */
     uint64_t no;             /* the session's number of it */
@@ -63,9 +70,10 @@ struct task {
     uint16_t function;   /* number in the broker's table */
     uint16_t attempt;    /* 0: never leased */
     uint8_t state;       /* enum task_state; written by task_step() alone */
-    uint8_t crashes;
-    uint8_t losses;
-    bool parked; /* it waits for its children, as its agent says */
+    uint8_t crashes : 4;
+    uint8_t losses : 4;
+    int8_t priority; /* among its session's tasks */
+    bool parked;     /* it waits for its children, as its agent says */
 };
 
 /* The id that agents see; never 0. */
@@ -102,13 +110,13 @@ struct task_slab {
     uint64_t used;
 };
 
-/* Free all chunks. Frames that tasks still hold are released. */
+/* Free all chunks. Frames and terms that tasks still hold are released. */
 void task_slab_fini(struct task_slab *slab);
 
 /* A READY task with a fresh id and all else zero. NULL: out of memory. */
 NODISCARD struct task *task_new(struct task_slab *slab);
 
-/* Forget a task that stands in no list; releases its frame. */
+/* Forget a task that stands in no list and has no timer; releases its frame and its terms. */
 void task_free(struct task_slab *slab, struct task *task);
 
 /* The task with this id, or NULL when there is none (any more). */

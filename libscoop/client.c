@@ -126,7 +126,7 @@ void client_abandon(struct client *client, struct job *job)
 
 bool client_is_idle(const struct client *client)
 {
-    return client->pending_count == 0 && client->ledger.open == 0;
+    return client->pending_count == 0 && ledger_open(&client->ledger) == 0;
 }
 
 /* ---- a new link ---- */
@@ -175,7 +175,7 @@ static int spans_of_ledger(struct client *client)
 
 int client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uint64_t credit_bytes)
 {
-    if (client->ledger.open > 0 && spans_of_ledger(client) != 0)
+    if (ledger_open(&client->ledger) > 0 && spans_of_ledger(client) != 0)
         return -ENOMEM;
     ledger_fini(&client->ledger);
     memset(client->defined, 0, sizeof(client->defined));
@@ -220,14 +220,14 @@ static int define(struct client *client, const struct scoop_function *function, 
 /* A SUBMIT frame that is being filled. */
 struct filling {
     struct blob *frame;
-    size_t run_at; /* of the run that may still grow; 0: none */
-    uint32_t function;
-    uint32_t limit_ms;
+    size_t run_at;       /* of the run that may still grow; 0: none */
+    struct wire_run run; /* its head */
 };
 
 static bool continues_run(const struct filling *f, const struct job *job)
 {
-    return f->run_at != 0 && f->function == job->function->number && f->limit_ms == job->limit_ms;
+    return f->run_at != 0 && f->run.function == job->function->number &&
+           f->run.limit_ms == job->limit_ms && wire_options_equal(&f->run.options, &job->options);
 }
 
 /* Bytes that one argument takes in a run. */
@@ -244,8 +244,8 @@ static uint32_t count_fitting(const struct client *client,
                               const struct span *span,
                               size_t *bytes)
 {
-    const uint64_t tasks = client->credit_tasks - client->ledger.open;
-    const size_t head = continues_run(f, span->job) ? 0 : WIRE_RUN_BYTES;
+    const uint64_t tasks = client->credit_tasks - ledger_open(&client->ledger);
+    const size_t head = continues_run(f, span->job) ? 0 : WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES;
     const size_t used = f->frame->size + head - WIRE_HEADER_BYTES;
     const size_t room = used < WIRE_BATCH_BYTES ? WIRE_BATCH_BYTES - used : 0;
     const uint64_t credit = client->credit_bytes > client->ledger.open_bytes
@@ -257,7 +257,7 @@ static uint32_t count_fitting(const struct client *client,
     while (n < span->count && n < tasks) {
         const size_t next = *bytes + record_bytes(span->job, span->first + n);
         const bool alone = n == 0 && wire_frame_count(f->frame) == 0;
-        const bool only = n == 0 && client->ledger.open == 0;
+        const bool only = n == 0 && ledger_open(&client->ledger) == 0;
 
         if ((next > room && !alone) || (next > credit && !only))
             break;
@@ -308,11 +308,12 @@ static int put_run(struct filling *f, const struct span *span, uint32_t n, uint6
 {
     const struct job *job = span->job;
     const struct wire_run run = {
-        .function = job->function->number,
+        .function = (uint16_t)job->function->number,
         .count = n,
         .argument_bytes = job->function->argument_bytes,
         .limit_ms = job->limit_ms,
         .first_no = first_no,
+        .options = job->options,
     };
 
     wire_frame_add_count(f->frame, n);
@@ -321,8 +322,7 @@ static int put_run(struct filling *f, const struct span *span, uint32_t n, uint6
         return 0;
     }
     f->run_at = f->frame->size;
-    f->function = run.function;
-    f->limit_ms = run.limit_ms;
+    f->run = run;
     return wire_put_run(f->frame, &run);
 }
 
@@ -331,13 +331,13 @@ static int put_run(struct filling *f, const struct span *span, uint32_t n, uint6
 static int fill_from_front(struct client *client, struct filling *f)
 {
     struct span *span = span_at(client, 0);
-    const uint64_t first_no = client->ledger.next_no;
+    const uint64_t first_no = ledger_next_no(&client->ledger);
     size_t bytes = 0;
     uint32_t n = count_fitting(client, f, span, &bytes);
 
     if (n == 0)
         return -EAGAIN;
-    if (blob_reserve(f->frame, WIRE_RUN_BYTES + bytes) != 0)
+    if (blob_reserve(f->frame, WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES + bytes) != 0)
         return -ENOMEM;
     n = number_tasks(client, span, n);
     if (n == 0 || put_run(f, span, n, first_no) != 0)
@@ -377,7 +377,7 @@ static int submit(struct client *client, struct blob **out)
 int client_next_frame(struct client *client, struct blob **out)
 {
     drop_abandoned_spans(client);
-    if (client->pending_count == 0 || client->ledger.open >= client->credit_tasks)
+    if (client->pending_count == 0 || ledger_open(&client->ledger) >= client->credit_tasks)
         return -EAGAIN;
     const struct scoop_function *function = span_at(client, 0)->job->function;
     if (!is_defined(client, function))

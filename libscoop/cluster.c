@@ -27,6 +27,7 @@ static void take_counters(struct cluster *c, const struct wire_counters *counter
     c->head.uptime_ms = counters->uptime_ms;
     c->head.ready = counters->ready;
     c->head.leased = counters->leased;
+    c->head.resting = counters->resting;
     c->head.accepted = counters->accepted;
     c->head.done = counters->done;
     c->head.failed = counters->failed;

@@ -16,6 +16,7 @@ static const char *const words[] = {
     [SCOOP_OVERTIME] = "ran over its time limit",
     [SCOOP_CANCELLED] = "cancelled",
     [SCOOP_REFUSED] = "refused",
+    [SCOOP_EXPIRED] = "expired",
     [SCOOP_TIMEOUT] = "timeout",
     [SCOOP_NO_BROKER] = "no broker",
     [SCOOP_DENIED] = "denied",

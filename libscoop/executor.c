@@ -243,6 +243,7 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
     e->free_us = clock_now_us();
     head.run_us = (uint32_t)(e->free_us - start_us);
     if (head.outcome != WIRE_OK) {
+        head.flags = head.outcome == WIRE_FAILED && e->output.forever ? CHANNEL_FINAL : 0;
         put_failure(e, &head);
         return;
     }

@@ -135,6 +135,7 @@ void output_init(struct scoop_output *out)
     out->size = 0;
     out->capacity = 0;
     out->failed = false;
+    out->forever = false;
     out->code = 0;
     out->text[0] = '\0';
 }
@@ -156,17 +157,35 @@ static void PRINTF(3, 0)
     vsnprintf(out->text, sizeof(out->text), format, arguments);
 }
 
+static void PRINTF(3, 0) fail_task(bool forever, int code, const char *format, va_list arguments)
+{
+    struct scoop_output *out = current_output;
+
+    if (out == NULL) {
+        vfprintf(stderr, format, arguments);
+        fputc('\n', stderr);
+        return;
+    }
+    if (!out->failed)
+        out->forever = forever;
+    output_fail(out, code, format, arguments);
+}
+
 void scoop_fail(int code, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    if (current_output != NULL) {
-        output_fail(current_output, code, format, arguments);
-    } else {
-        vfprintf(stderr, format, arguments);
-        fputc('\n', stderr);
-    }
+    fail_task(false, code, format, arguments);
+    va_end(arguments);
+}
+
+void scoop_fail_forever(int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fail_task(true, code, format, arguments);
     va_end(arguments);
 }
 
@@ -236,6 +255,7 @@ enum wire_outcome function_call(const struct scoop_function *function,
 {
     out->size = 0;
     out->failed = false;
+    out->forever = false;
     if (function->argument_bytes != SCOOP_VARIABLE && size != function->argument_bytes) {
         fail_with(out, 0, "%s takes %u bytes, not %zu", function->name, function->argument_bytes,
                   size);

@@ -27,7 +27,8 @@ struct scoop_output {
     uint8_t *data; /* the result; room of `capacity` bytes, kept from call to call */
     size_t size;
     size_t capacity;
-    bool failed; /* scoop_fail() was called; code and text are valid */
+    bool failed;  /* scoop_fail() was called; code and text are valid */
+    bool forever; /* and trying again is of no use */
     uint32_t code;
     char text[WIRE_TEXT_MAX + 1];
 };

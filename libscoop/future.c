@@ -3,6 +3,7 @@
 
 #include "await.h"
 #include "error.h"
+#include "options.h"
 #include "program.h"
 #include "serial.h"
 #include "session.h"
@@ -31,10 +32,8 @@ enum scoop_status future_check(const struct scoop_function *function, size_t siz
     return SCOOP_OK;
 }
 
-static struct scoop_future *future_new(const struct scoop_function *function,
-                                       const void *argument,
-                                       size_t size,
-                                       uint32_t limit_ms)
+static struct scoop_future *
+future_new(const struct scoop_function *function, const void *argument, size_t size)
 {
     const bool fixed = function->result_bytes != SCOOP_VARIABLE;
     struct scoop_future *future =
@@ -43,7 +42,7 @@ static struct scoop_future *future_new(const struct scoop_function *function,
     if (future == NULL)
         return NULL;
     *future = (struct scoop_future){
-        .job = {.function = function, .count = 1, .limit_ms = limit_ms},
+        .job = {.function = function, .count = 1},
         .argument = {future->data, size},
     };
     if (size != 0)
@@ -80,13 +79,14 @@ enum scoop_status future_submit(scoop_session *session,
                                 int64_t deadline,
                                 scoop_future **out)
 {
-    struct scoop_future *future =
-        future_new(function, argument.data, argument.size, options != NULL ? options->limit_ms : 0);
+    struct scoop_future *future = future_new(function, argument.data, argument.size);
 
     if (future == NULL)
         return error_set(SCOOP_NO_MEMORY, "%s: out of memory", function->name);
     future->session = session;
-    const enum scoop_status status = start(future, deadline);
+    enum scoop_status status = options_apply(&future->job, options);
+    if (status == SCOOP_OK)
+        status = start(future, deadline);
     if (status == SCOOP_OK)
         *out = future;
     else

@@ -11,6 +11,7 @@ static const enum scoop_status status_of[WIRE_OUTCOME_END] = {
     [WIRE_TIMEOUT] = SCOOP_OVERTIME,
     [WIRE_CANCELLED] = SCOOP_CANCELLED,
     [WIRE_REFUSED_TASK] = SCOOP_REFUSED,
+    [WIRE_EXPIRED] = SCOOP_EXPIRED,
 };
 
 /* Stands for a failure that there was no memory to keep. */

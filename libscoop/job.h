@@ -23,10 +23,11 @@ struct failure {
 
 struct job {
     const struct scoop_function *function;
-    uint32_t count;    /* tasks */
-    uint32_t ended;    /* tasks whose outcome is here */
-    uint32_t failures; /* of these */
-    uint32_t limit_ms; /* of each task; 0: none */
+    uint32_t count;              /* tasks */
+    uint32_t ended;              /* tasks whose outcome is here */
+    uint32_t failures;           /* of these */
+    uint32_t limit_ms;           /* of each task; 0: none */
+    struct wire_options options; /* of each task */
     /* Borrowed until done. Fixed sizes use in/out, others in_each/out_each. */
     const uint8_t *in;
     const struct scoop_bytes *in_each;

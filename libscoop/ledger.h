@@ -1,34 +1,25 @@
-/* Which task has which number on the present link: number -> (job, index) by arithmetic, not by
- * search.
- *
- * Numbers are given out in order, 1, 2, 3, ..., as the broker wants them (PROTOCOL.md section 1).
- * Entries lie in chunks that are freed when all their tasks have ended, so one slow task among
- * millions holds one chunk. Pure; one thread. */
+/* Which task has which number on the present link, and how many bytes of arguments are on their
+ * way: a roster (base/roster.h) of jobs. Pure; one thread. */
 #ifndef LIBSCOOP_LEDGER_H
 #define LIBSCOOP_LEDGER_H
 
 #include "base/err.h"
+#include "base/roster.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct job;
 
 struct ledger_entry {
-    struct job *job; /* NULL: the task has ended */
-    uint32_t index;  /* of the task in its job */
-    uint32_t bytes;  /* of its argument */
+    struct job *job;
+    uint32_t index; /* of the task in its job */
+    uint32_t bytes; /* of its argument */
 };
 
 struct ledger {
-    struct ledger_chunk **chunks; /* ring: chunk number & (capacity - 1) */
-    size_t capacity;              /* 0 or a power of two */
-    uint64_t first_chunk;         /* lowest number of a chunk that still exists, if any does */
-    uint64_t next_no;             /* given out next */
-    uint64_t open;                /* tasks that have not ended */
-    uint64_t open_bytes;          /* of their arguments */
-    struct ledger_chunk *spare;   /* one empty chunk, kept */
+    struct roster roster; /* of struct ledger_entry */
+    uint64_t open_bytes;  /* of the arguments of tasks that have not ended */
 };
 
 void ledger_init(struct ledger *ledger);
@@ -41,6 +32,17 @@ NODISCARD int ledger_add(struct ledger *ledger, const struct ledger_entry *entry
 
 /* Take the task with this number out. -ENOENT: never given out, or it has ended already. */
 NODISCARD int ledger_take(struct ledger *ledger, uint64_t no, struct ledger_entry *out);
+
+/* The number that is given out next; how many tasks have not ended. */
+static inline uint64_t ledger_next_no(const struct ledger *ledger)
+{
+    return ledger->roster.next_no;
+}
+
+static inline uint64_t ledger_open(const struct ledger *ledger)
+{
+    return ledger->roster.open;
+}
 
 /* The first open task with a number of at least *no: sets *no to its number and returns its entry
  * (borrowed until the next ledger_take). NULL: there is none. */

@@ -3,6 +3,7 @@
 
 #include "await.h"
 #include "error.h"
+#include "options.h"
 #include "program.h"
 #include "serial.h"
 #include "session.h"
@@ -61,15 +62,17 @@ static enum scoop_status
 map(scoop_session *given, const struct scoop_options *options, const struct job *wanted)
 {
     scoop_session *session = NULL;
-    const enum scoop_status status = program_session(given, &session);
+    struct job checked = *wanted;
+    enum scoop_status status = options_apply(&checked, options);
 
+    if (status == SCOOP_OK)
+        status = program_session(given, &session);
     if (status != SCOOP_OK || wanted->count == 0)
         return status;
     struct job *job = malloc(sizeof(*job));
     if (job == NULL)
         return error_set(SCOOP_NO_MEMORY, "%s: out of memory", wanted->function->name);
-    *job = *wanted;
-    job->limit_ms = options != NULL ? options->limit_ms : 0;
+    *job = checked;
     return run(session, job, program_deadline_of(options));
 }
 

@@ -28,6 +28,7 @@ static struct wire_bytes bytes_of(const char *text)
 static bool end_badly(struct job *job,
                       uint32_t index,
                       enum wire_outcome outcome,
+                      uint16_t attempts,
                       const struct scoop_output *output)
 {
     const struct wire_failure failure = {
@@ -41,27 +42,33 @@ static bool end_badly(struct job *job,
         return job_fail_task(job, index, SCOOP_NO_MEMORY, "no memory to keep the failure");
     const struct wire_result result = {
         .outcome = outcome,
-        .attempts = 1,
+        .attempts = attempts,
         .bytes = {bytes->data, bytes->size},
     };
     return job_end_task(job, index, &result);
 }
 
+/* Retries are made without their pauses: nothing else could run meanwhile. */
 static void run_task(struct job *job, uint32_t index, struct scoop_output *output)
 {
     const struct wire_bytes argument = job_argument(job, index);
-    const enum wire_outcome outcome =
-        function_call(job->function, argument.data, argument.size, output);
+    enum wire_outcome outcome = WIRE_FAILED;
+    uint16_t attempts = 0;
+
+    do {
+        attempts++;
+        outcome = function_call(job->function, argument.data, argument.size, output);
+    } while (outcome == WIRE_FAILED && !output->forever && attempts <= job->options.retries);
     const struct wire_result result = {
         .outcome = WIRE_OK,
-        .attempts = 1,
+        .attempts = attempts,
         .bytes = {output->data, output->size},
     };
 
     if (outcome == WIRE_OK)
         job_end_task(job, index, &result);
     else
-        end_badly(job, index, outcome, output);
+        end_badly(job, index, outcome, attempts, output);
 }
 
 void serial_run(struct job *job)

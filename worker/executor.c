@@ -258,7 +258,7 @@ static int answer(struct executor *e,
     e->cost_ns -= task.cost_ns;
     e->since_ms = now_ms;
     e->stuck = false;
-    report_outcome(report, &task, (enum wire_outcome)head->outcome, head->run_us, view);
+    report_answer(report, &task, head, view);
     blob_unref(task.frame);
     return 0;
 }

@@ -11,26 +11,32 @@ static bool make_room(struct report *r, size_t bytes)
     return r->frame != NULL;
 }
 
-void report_outcome(struct report *r,
-                    const struct task *task,
-                    enum wire_outcome outcome,
-                    uint32_t run_us,
-                    struct wire_bytes bytes)
+static void append(struct report *r, const struct wire_attempt *attempt)
+{
+    r->total++;
+    r->counts[attempt->outcome]++;
+    if (!make_room(r, WIRE_ATTEMPT_BYTES + attempt->bytes.size) ||
+        wire_put_attempt(r->frame, attempt) != 0)
+        r->out_of_memory = true;
+    else
+        wire_frame_add_count(r->frame, 1);
+}
+
+void report_answer(struct report *r,
+                   const struct task *task,
+                   const struct channel_outcome *head,
+                   struct wire_bytes bytes)
 {
     const struct wire_attempt attempt = {
         .id = task->id,
         .attempt = task->attempt,
-        .outcome = outcome,
-        .run_us = run_us,
+        .outcome = (enum wire_outcome)head->outcome,
+        .flags = (head->flags & CHANNEL_FINAL) != 0 ? WIRE_ATTEMPT_FINAL : 0,
+        .run_us = head->run_us,
         .bytes = bytes,
     };
 
-    r->total++;
-    r->counts[outcome]++;
-    if (!make_room(r, WIRE_ATTEMPT_BYTES + bytes.size) || wire_put_attempt(r->frame, &attempt) != 0)
-        r->out_of_memory = true;
-    else
-        wire_frame_add_count(r->frame, 1);
+    append(r, &attempt);
 }
 
 void report_failure(struct report *r,
@@ -50,7 +56,13 @@ void report_failure(struct report *r,
         r->out_of_memory = true;
         return;
     }
-    report_outcome(r, task, outcome, 0, (struct wire_bytes){bytes->data, bytes->size});
+    const struct wire_attempt attempt = {
+        .id = task->id,
+        .attempt = task->attempt,
+        .outcome = outcome,
+        .bytes = {bytes->data, bytes->size},
+    };
+    append(r, &attempt);
 }
 
 void report_flush(struct report *r)

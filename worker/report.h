@@ -3,6 +3,7 @@
 #ifndef WORKER_REPORT_H
 #define WORKER_REPORT_H
 
+#include "base/channel.h"
 #include "base/dialler.h"
 #include "base/err.h"
 #include "base/wire.h"
@@ -17,12 +18,11 @@ struct report {
     bool out_of_memory; /* an outcome could not be reported: the agent cannot go on */
 };
 
-/* Append an outcome with these bytes. A full frame is sent first. */
-void report_outcome(struct report *report,
-                    const struct task *task,
-                    enum wire_outcome outcome,
-                    uint32_t run_us,
-                    struct wire_bytes bytes);
+/* Append what an executor answered, with these bytes. A full frame is sent first. */
+void report_answer(struct report *report,
+                   const struct task *task,
+                   const struct channel_outcome *head,
+                   struct wire_bytes bytes);
 
 /* Append an outcome that is a failure of this host's. */
 void report_failure(struct report *report,

@@ -77,6 +77,7 @@ enum scoop_status {
     SCOOP_OVERTIME,  /* killed at its own run time limit */
     SCOOP_CANCELLED, /* revoked */
     SCOOP_REFUSED,   /* the workers have no such program or function, or a different one */
+    SCOOP_EXPIRED,   /* not started within its expires_ms */
     /* The call could not do it. */
     SCOOP_TIMEOUT,     /* the deadline of the call passed; the task goes on */
     SCOOP_NO_BROKER,   /* not reachable, or gone for too long */
@@ -148,6 +149,10 @@ scoop_builtin(const char *name, uint32_t argument_bytes, uint32_t result_bytes);
  * function as usual. Outside of a task the text goes to stderr. */
 SCOOP_API void scoop_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for a failure that trying again cannot mend: no retry (see struct scoop_options). */
+SCOOP_API void scoop_fail_forever(int code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Inside a bytes function: append to the result. False: above SCOOP_PAYLOAD_MAX or out of memory;
  * the task has failed, return. */
 SCOOP_API bool scoop_write(struct scoop_output *out, const void *data, size_t size);
@@ -178,7 +183,23 @@ struct scoop_options {
     int deadline_ms;
     /* Run time of each task, after which it is killed (SCOOP_OVERTIME). 0: none */
     uint32_t limit_ms;
+    /* A task whose function called scoop_fail() is tried again, anywhere, at most this many times;
+     * what is delivered is the outcome of the last try. Crashes and lost hosts are not counted
+     * here: those tasks run again anyway. 0 ... SCOOP_RETRIES_MAX */
+    uint32_t retries;
+    /* Pause before the first of these; it doubles from one to the next, up to a minute (or to this,
+     * when it is longer). 0: at once; at most an hour */
+    uint32_t backoff_ms;
+    /* Not started on a worker so long after the broker accepted it: the task ends with
+     * SCOOP_EXPIRED. 0: never. One that was started once is not affected. */
+    uint32_t expires_ms;
+    /* Of this session's waiting tasks those of a higher priority start first; other sessions take
+     * no notice of it. -SCOOP_PRIORITY_MAX ... SCOOP_PRIORITY_MAX; 0: the ordinary one */
+    int priority;
 };
+
+#define SCOOP_RETRIES_MAX  1000
+#define SCOOP_PRIORITY_MAX 100
 
 /* session NULL: the default one. options NULL: all zero. */
 #define scoop_submit_on(session, options, f, ...)                                                  \
@@ -417,6 +438,7 @@ struct scoop_cluster {
     uint64_t uptime_ms;
     uint64_t ready;                                   /* tasks waiting for a slot */
     uint64_t leased;                                  /* tasks held by workers */
+    uint64_t resting;                                 /* failed tasks before their next try */
     uint64_t accepted, done, failed, requeued, stale; /* since the broker started */
     uint32_t sessions;
     uint32_t alive; /* workers that are neither lost nor left */

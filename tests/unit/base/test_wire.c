@@ -88,6 +88,29 @@ Test(wire, reads_back_what_it_wrote)
     assert_text(attempt.bytes, "why");
 }
 
+Test(wire, writes_only_those_options_of_a_run_that_are_not_ordinary)
+{
+    struct blob *frame CLEANUP(blob_unref_p) = blob_new(0);
+    const struct wire_run plain = {.function = 3, .count = 2, .argument_bytes = 4, .first_no = 9};
+    struct wire_run run = plain;
+    struct wire_run read;
+
+    cr_assert_eq(wire_put_run(frame, &plain), 0);
+    cr_assert_eq(frame->size, WIRE_RUN_BYTES);
+    run.options = (struct wire_options){
+        .retries = 3, .backoff_ms = 100, .priority = -100, .expires_ms = 60000};
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(frame->size, 2 * WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES);
+
+    struct wire_cursor c = {.at = frame->data, .end = frame->data + frame->size};
+    cr_assert_eq(wire_get_run(&c, &read), 0);
+    cr_assert(wire_options_equal(&read.options, &plain.options));
+    cr_assert_eq(read.function, 3);
+    cr_assert_eq(wire_get_run(&c, &read), 0);
+    cr_assert(wire_options_equal(&read.options, &run.options));
+    cr_assert_eq(wire_read_ok(&c), 0);
+}
+
 Test(wire, is_big_endian_at_the_documented_offsets)
 {
     struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_ACK, 0x0102030405060708, 0);

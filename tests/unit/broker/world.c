@@ -191,14 +191,36 @@ struct end *given_client(struct world *w)
 
 struct blob *submit_frame(struct end *client, uint64_t first_no, uint32_t count)
 {
-    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 64 + count);
-    const struct wire_run run = {.count = count, .argument_bytes = 1, .first_no = first_no};
+    return run_frame(client, first_no, count, &(struct wire_options){0});
+}
+
+struct blob *
+run_frame(struct end *client, uint64_t first_no, uint32_t count, const struct wire_options *options)
+{
+    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 0);
+    const struct wire_run run = {
+        .count = count,
+        .argument_bytes = 1,
+        .first_no = first_no,
+        .options = *options,
+    };
 
     cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(blob_reserve(frame, count), 0);
     for (uint32_t i = 0; i < count; i++)
         wire_put_u8(frame, (uint8_t)(first_no + i));
     wire_frame_add_count(frame, count);
     return frame;
+}
+
+void submit_with(struct world *w,
+                 struct end *client,
+                 uint64_t first_no,
+                 uint32_t count,
+                 const struct wire_options *options)
+{
+    send_frame(w, client, run_frame(client, first_no, count, options));
+    turn(w);
 }
 
 void submit(struct world *w, struct end *client, uint64_t first_no, uint32_t count)

@@ -70,6 +70,17 @@ void send_frame(struct world *w, struct end *end, struct blob *frame);
 void submit(struct world *w, struct end *client, uint64_t first_no, uint32_t count);
 struct blob *submit_frame(struct end *client, uint64_t first_no, uint32_t count);
 
+/* The same with options. */
+void submit_with(struct world *w,
+                 struct end *client,
+                 uint64_t first_no,
+                 uint32_t count,
+                 const struct wire_options *options);
+struct blob *run_frame(struct end *client,
+                       uint64_t first_no,
+                       uint32_t count,
+                       const struct wire_options *options);
+
 /* The agent answers the oldest `count` of its tasks; a turn follows. put_outcome() only adds the record of
  * one answer to a frame. */
 void answer(struct world *w, struct end *agent, uint32_t count, enum wire_outcome outcome);

@@ -288,7 +288,7 @@ Test(client, submits_all_unfinished_tasks_again_on_a_new_link_and_none_twice)
     deliver(results);
     memset(out, 0, sizeof(int) * 10);
     cr_assert_eq(client_open(&client, 10, 1U << 20, 256U << 20), 0);
-    cr_assert_eq(client.ledger.next_no, 1, "numbers begin again");
+    cr_assert_eq(ledger_next_no(&client.ledger), 1, "numbers begin again");
     expect_function(&absolute);
     cr_assert_eq(answer_all(), 6);
     cr_assert_not_null(client_take_ended(&client));
