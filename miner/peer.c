@@ -57,7 +57,7 @@ struct place {
     struct address address;
     struct connection_list idle; /* the last used first */
     size_t connections;          /* idle and not */
-    int failures;                /* since its last answer */
+    int failures; /* tries since its last answer; what failed at the same time counts once */
     int64_t retry_at_ms;
     bool listed; /* the name still has it */
     int64_t unlisted_ms;
@@ -183,6 +183,8 @@ static void place_failed(struct peer *peer, struct place *place, const char *why
     int64_t pause_ms = RETRY_FIRST_MS;
 
     metric_add(peer->failures, 1);
+    if (now_ms < place->retry_at_ms)
+        return; /* it was under way when others failed: the same trouble */
     if (place->failures++ == 0)
         log_warn("peer_down", "peer=%s address=%s reason=\"%s\"", peer->options.name,
                  address_text(&place->address, text), why);
