@@ -6,11 +6,11 @@
 #include "log.h"
 #include "parse.h"
 #include "settings.h"
+#include "signals.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -231,13 +231,9 @@ void httpd_stop(struct httpd *httpd, int64_t drain_ms)
 int httpd_serve(const struct httpd_options *options)
 {
     struct httpd *httpd = NULL;
-    sigset_t signals;
+    const sigset_t signals = signals_block(0);
     int number = 0;
 
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (httpd_start(options, &httpd) != 0)
         return EXIT_FAILURE;

@@ -76,6 +76,15 @@ bool redis_url_is_valid(const char *url)
     return valid;
 }
 
+bool redis_options_check(const struct redis_options *options, const char *program)
+{
+    if (redis_url_is_valid(options->url))
+        return true;
+    /* The text may hold a password, so it is not shown. */
+    fprintf(stderr, "%s: REDIS_URL: what is set is not " REDIS_URL_FORM "\n", program);
+    return false;
+}
+
 int redis_new(const struct redis_options *options, struct redis **out)
 {
     struct redis *redis = calloc(1, sizeof(*redis));

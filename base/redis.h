@@ -9,6 +9,7 @@
 #define BASE_REDIS_H
 
 #include "err.h"
+#include "settings.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -22,12 +23,36 @@ struct redis_options {
     int64_t timeout_ms;        /* of connecting, and of each wait for a reply */
 };
 
+#define REDIS_URL_FORM "redis://[:PASSWORD@]HOST[:PORT][/DATABASE]"
+
 /* Back-off after a failure: first, doubling to the last. */
 #define REDIS_RETRY_FIRST_MS 100
 #define REDIS_RETRY_LAST_MS  2000
 
-/* Is this a URL that redis_new() takes? For settings, before anything is started. */
+/* Rows of a program's settings for `member`, a struct redis_options in the struct `owner` that they fill in; `what` is
+ * kept there. What they took is then for redis_options_check(). */
+#define REDIS_SETTINGS(owner, member, what)                                                        \
+    {                                                                                              \
+        .flag = "redis",                                                                           \
+        .variable = "REDIS_URL",                                                                   \
+        .type = SETTING_TEXT,                                                                      \
+        .offset = offsetof(owner, member.url),                                                     \
+        .fallback = "redis://redis:6379",                                                          \
+        .min = 1,                                                                                  \
+        .max = 512,                                                                                \
+        .help = "where " what " are kept: " REDIS_URL_FORM,                                        \
+    },                                                                                             \
+    {                                                                                              \
+        .flag = "redis-password", .variable = "REDIS_PASSWORD_FILE", .type = SETTING_TEXT,         \
+        .offset = offsetof(owner, member.password_file), .fallback = "", .max = 4096,              \
+        .help = "file with the password of Redis",                                                 \
+    }
+
+/* Is this a URL that redis_new() takes? */
 bool redis_url_is_valid(const char *url);
+
+/* The same for settings, before anything is started: if not, one line on stderr says so. */
+bool redis_options_check(const struct redis_options *options, const char *program);
 
 /* Make an unconnected object and start to look up its host. *out is owned by the caller
  * (redis_free()). -EINVAL: bad URL; -ENOMEM, -EAGAIN: no memory or thread. */

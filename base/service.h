@@ -37,6 +37,30 @@ struct service_values {
         .help = "ask the running instance whether it is well, exit 0 or 1",                        \
     }
 
+/* A member for the gate of a service (base/gate.h). */
+struct gate_values {
+    uint64_t delay_ms;
+    uint64_t concurrency; /* 0: not limited */
+};
+
+/* Its rows: variables PREFIX_DELAY_MS and PREFIX_CONCURRENCY; `held` is what waits at the gate. */
+#define GATE_SETTINGS(owner, member, prefix, held)                                                 \
+    {                                                                                              \
+        .flag = "delay-ms",                                                                        \
+        .variable = prefix "_DELAY_MS",                                                            \
+        .type = SETTING_NUMBER,                                                                    \
+        .offset = offsetof(owner, member.delay_ms),                                                \
+        .fallback = "0",                                                                           \
+        .max = 60000,                                                                              \
+        .unit = "ms",                                                                              \
+        .help = "hold each " held " for so long, as the lesson does",                              \
+    },                                                                                             \
+    {                                                                                              \
+        .flag = "concurrency", .variable = prefix "_CONCURRENCY", .type = SETTING_NUMBER,          \
+        .offset = offsetof(owner, member.concurrency), .fallback = "0", .max = 1000000,            \
+        .help = "requests served at a time, the others queue; 0 does not limit them",              \
+    }
+
 /* Protect the process, read the settings into `values`, answer --health, start the log. True: go
  * on. False: all is said, exit with *code. */
 NODISCARD bool service_begin(const struct settings *settings,

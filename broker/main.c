@@ -2,30 +2,16 @@
 #include "base/harden.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "base/signals.h"
 #include "loop.h"
 #include "monitor.h"
 #include "options.h"
 #include "trust.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include <zmq.h>
-
-static int open_stop_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return -errno;
-    const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : -errno;
-}
 
 static int serve(const struct options *options,
                  struct trust *trust,
@@ -72,7 +58,7 @@ static int run(const struct options *options, struct problem *problem)
 
     if (rc != 0)
         return rc;
-    const int stop_fd = open_stop_signals();
+    const int stop_fd = signals_open(0);
     void *context = zmq_ctx_new();
     struct monitor *monitor = monitor_new();
     if (stop_fd < 0 || context == NULL || monitor == NULL)

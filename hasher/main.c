@@ -7,32 +7,13 @@
 
 struct values {
     struct service_values service;
-    uint64_t delay_ms;
-    uint64_t concurrency;
+    struct gate_values gate;
     uint64_t body_max;
 };
 
 static const struct setting rows[] = {
     SERVICE_SETTINGS(struct values, service, "127.0.0.1:8002"),
-    {
-        .flag = "delay-ms",
-        .variable = "HASHER_DELAY_MS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct values, delay_ms),
-        .fallback = "0",
-        .max = 60000,
-        .unit = "ms",
-        .help = "hold each POST for so long, as the lesson does",
-    },
-    {
-        .flag = "concurrency",
-        .variable = "HASHER_CONCURRENCY",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct values, concurrency),
-        .fallback = "0",
-        .max = 1000000,
-        .help = "requests served at a time, the others queue; 0 does not limit them",
-    },
+    GATE_SETTINGS(struct values, gate, "HASHER", "POST"),
     {
         .flag = "max-bytes",
         .variable = "HASHER_MAX_BYTES",
@@ -64,8 +45,8 @@ static int serve(const struct values *values)
         log_error("start_failed", "error=\"out of memory\"");
         return EXIT_FAILURE;
     }
-    const int error =
-        hasher_init(&hasher, values->body_max, values->concurrency, (int64_t)values->delay_ms);
+    const int error = hasher_init(&hasher, values->body_max, values->gate.concurrency,
+                                  (int64_t)values->gate.delay_ms);
     if (error != 0) {
         log_error("digest_missing", "error=\"%s\"", strerror(-error));
         metrics_free(metrics);

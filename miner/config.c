@@ -11,8 +11,7 @@ struct values {
     struct service_values service;
     const char *rng;
     const char *hasher;
-    const char *redis;
-    const char *redis_password_file;
+    struct redis_options redis;
     uint64_t delay_ms;
     uint64_t concurrency;
     uint64_t timeout_ms;
@@ -38,25 +37,7 @@ static const struct setting rows[] = {
         .fallback = "http://hasher",
         .help = "where they are hashed",
     },
-    {
-        .flag = "redis",
-        .variable = "REDIS_URL",
-        .type = SETTING_TEXT,
-        .offset = FIELD(redis),
-        .fallback = "redis://redis:6379",
-        .min = 1,
-        .max = 512,
-        .help = "where counts and coins go: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]",
-    },
-    {
-        .flag = "redis-password",
-        .variable = "REDIS_PASSWORD_FILE",
-        .type = SETTING_TEXT,
-        .offset = FIELD(redis_password_file),
-        .fallback = "",
-        .max = 4096,
-        .help = "file with the password of Redis",
-    },
+    REDIS_SETTINGS(struct values, redis, "counts and coins"),
     {
         .flag = "delay-ms",
         .variable = "MINER_DELAY_MS",
@@ -108,19 +89,9 @@ static bool read_url(const char *variable, const char *text, struct url *out)
     return false;
 }
 
-/* The text may hold a password, so it is not shown. */
-static bool check_redis(const char *text)
-{
-    if (redis_url_is_valid(text))
-        return true;
-    fprintf(stderr, "miner: REDIS_URL: what is set is not "
-                    "redis://[:PASSWORD@]HOST[:PORT][/DATABASE]\n");
-    return false;
-}
-
 bool config_read(int argc, char **argv, struct config *out, int *code)
 {
-    struct values values = {0};
+    struct values values = {.redis.timeout_ms = REDIS_TIMEOUT_MS};
 
     if (!service_begin(&table, argc, argv, &values, &values.service, code))
         return false;
@@ -129,11 +100,10 @@ bool config_read(int argc, char **argv, struct config *out, int *code)
         .miner.delay_ms = (int64_t)values.delay_ms,
         .miner.concurrency = values.concurrency,
         .miner.timeout_ms = (int64_t)values.timeout_ms,
-        .redis.url = values.redis,
-        .redis.password_file = values.redis_password_file,
-        .redis.timeout_ms = REDIS_TIMEOUT_MS,
+        .redis = values.redis,
     };
     *code = 2;
     return read_url("RNG_URL", values.rng, &out->miner.rng) &&
-           read_url("HASHER_URL", values.hasher, &out->miner.hasher) && check_redis(values.redis);
+           read_url("HASHER_URL", values.hasher, &out->miner.hasher) &&
+           redis_options_check(&values.redis, table.program);
 }

@@ -3,11 +3,10 @@
 
 #include "base/httpd.h"
 #include "base/log.h"
+#include "base/signals.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 /* At the end: a service has a second, so this leaves room for the rest. */
 #define FLUSH_LIMIT_MS 800
@@ -24,21 +23,6 @@ static bool is_healthy(void *context, char *detail, size_t size)
         return true;
     snprintf(detail, size, "the loop has not turned for %lld ms", (long long)silent_ms);
     return false;
-}
-
-/* SIGTERM and SIGINT as a descriptor; SIGPIPE ignored, as base/redis.h wants it. -errno. */
-static int open_signals(void)
-{
-    sigset_t ends;
-
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0)
-        return -errno;
-    const int fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
 }
 
 /* Serve /health and /metrics beside the loop, until stop_fd ends it. */
@@ -106,7 +90,8 @@ int main(int argc, char **argv)
     /* Never freed: a ledger thread that still waits for Redis uses it until the exit. */
     static struct metrics *metrics;
     metrics = metrics_new("miner");
-    const int stop_fd = open_signals();
+    signal(SIGPIPE, SIG_IGN); /* as base/redis.h wants it */
+    const int stop_fd = signals_open(0);
     int rc = stop_fd < 0 ? stop_fd : -ENOMEM;
     if (stop_fd >= 0 && metrics != NULL)
         rc = mine(&config, metrics, stop_fd);

@@ -5,32 +5,13 @@
 
 struct values {
     struct service_values service;
-    uint64_t delay_ms;
-    uint64_t concurrency;
+    struct gate_values gate;
     uint64_t bytes_max;
 };
 
 static const struct setting rows[] = {
     SERVICE_SETTINGS(struct values, service, "127.0.0.1:8001"),
-    {
-        .flag = "delay-ms",
-        .variable = "RNG_DELAY_MS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct values, delay_ms),
-        .fallback = "0",
-        .max = 60000,
-        .unit = "ms",
-        .help = "hold each byte request for so long, as the lesson does",
-    },
-    {
-        .flag = "concurrency",
-        .variable = "RNG_CONCURRENCY",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct values, concurrency),
-        .fallback = "0",
-        .max = 1000000,
-        .help = "requests served at a time, the others queue; 0 does not limit them",
-    },
+    GATE_SETTINGS(struct values, gate, "RNG", "byte request"),
     {
         .flag = "max-bytes",
         .variable = "RNG_MAX_BYTES",
@@ -61,7 +42,7 @@ static int serve(const struct values *values)
         log_error("start_failed", "error=\"out of memory\"");
         return EXIT_FAILURE;
     }
-    rng_init(&rng, values->bytes_max, values->concurrency, (int64_t)values->delay_ms);
+    rng_init(&rng, values->bytes_max, values->gate.concurrency, (int64_t)values->gate.delay_ms);
     rng_routes(&rng, routes);
     const int code = httpd_serve(&(struct httpd_options){
         .listen = values->service.listen,

@@ -3,8 +3,8 @@
 
 #include "base/log.h"
 #include "base/service.h"
+#include "base/signals.h"
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +14,7 @@
 
 struct values {
     struct service_values service;
-    const char *redis;
-    const char *redis_password_file;
+    struct redis_options redis;
     const char *broker;
     const char *client_key_file;
     const char *broker_key_file;
@@ -25,25 +24,7 @@ struct values {
 
 static const struct setting rows[] = {
     SERVICE_SETTINGS(struct values, service, "127.0.0.1:8000"),
-    {
-        .flag = "redis",
-        .variable = "REDIS_URL",
-        .type = SETTING_TEXT,
-        .offset = FIELD(redis),
-        .fallback = "redis://redis:6379",
-        .min = 1,
-        .max = 512,
-        .help = "where counts and coins are: redis://[:PASSWORD@]HOST[:PORT][/DATABASE]",
-    },
-    {
-        .flag = "redis-password",
-        .variable = "REDIS_PASSWORD_FILE",
-        .type = SETTING_TEXT,
-        .offset = FIELD(redis_password_file),
-        .fallback = "",
-        .max = 4096,
-        .help = "file with the password of Redis",
-    },
+    REDIS_SETTINGS(struct values, redis, "counts and coins"),
     {
         .flag = "broker",
         .variable = "SCOOP_BROKER",
@@ -80,26 +61,9 @@ static const struct settings table = {
     .row_count = COUNT_OF(rows),
 };
 
-/* Both watchers start threads: the signals that end the service are blocked before. SIGPIPE is
- * ignored, as base/redis.h wants it. */
-static void prepare_signals(void)
-{
-    sigset_t ends;
-
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
-}
-
 static int start(const struct values *values, struct metrics *metrics, struct webui *webui)
 {
-    const int rc =
-        counts_start(&(struct redis_options){.url = values->redis,
-                                             .password_file = values->redis_password_file,
-                                             .timeout_ms = REDIS_TIMEOUT_MS},
-                     metrics, &webui->counts);
+    const int rc = counts_start(&values->redis, metrics, &webui->counts);
 
     if (rc != 0)
         return rc;
@@ -136,17 +100,14 @@ static int serve(const struct values *values)
 
 int main(int argc, char **argv)
 {
-    struct values values = {0};
+    struct values values = {.redis.timeout_ms = REDIS_TIMEOUT_MS};
     int code = EXIT_FAILURE;
 
     if (!service_begin(&table, argc, argv, &values, &values.service, &code))
         return code;
-    /* The text may hold a password, so it is not shown. */
-    if (!redis_url_is_valid(values.redis)) {
-        fprintf(stderr, "webui: REDIS_URL: what is set is not "
-                        "redis://[:PASSWORD@]HOST[:PORT][/DATABASE]\n");
+    if (!redis_options_check(&values.redis, table.program))
         return 2;
-    }
-    prepare_signals();
+    (void)signals_block(0);   /* both watchers start threads */
+    signal(SIGPIPE, SIG_IGN); /* as base/redis.h wants it */
     return serve(&values);
 }

@@ -1,9 +1,7 @@
 /* `scoop-worker run`: an agent by hand, for a broker on the same machine. */
 #include "agent.h"
 #include "base/log.h"
-#include "base/settings.h"
-#include "base/wire.h"
-#include "cpus.h"
+#include "options.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -11,9 +9,7 @@
 
 struct options {
     const char *broker;
-    const char *programs;
-    uint64_t slots;
-    uint64_t grace_ms;
+    struct agent_options agent;
 };
 
 static const struct setting rows[] = {
@@ -24,36 +20,7 @@ static const struct setting rows[] = {
         .offset = offsetof(struct options, broker),
         .help = "the broker's endpoint for workers: ipc:///PATH",
     },
-    {
-        .flag = "slots",
-        .variable = "WORKER_SLOTS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct options, slots),
-        .fallback = "0",
-        .min = 0,
-        .max = WIRE_SLOTS_MAX,
-        .help = "tasks that run at the same time; 0: one for each usable CPU",
-    },
-    {
-        .flag = "programs",
-        .variable = "WORKER_PROGRAMS",
-        .type = SETTING_TEXT,
-        .offset = offsetof(struct options, programs),
-        .fallback = "/usr/libexec/scoop/programs",
-        .min = 1,
-        .help = "folders of the programs that may be run here, DIR[:DIR]",
-    },
-    {
-        .flag = "grace-ms",
-        .variable = "WORKER_GRACE_MS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct options, grace_ms),
-        .fallback = "8000",
-        .min = 0,
-        .max = 3600000,
-        .unit = "ms",
-        .help = "how long running tasks may take after SIGTERM",
-    },
+    AGENT_SETTINGS(struct options, agent),
 };
 
 static const struct settings settings = {
@@ -81,9 +48,9 @@ int verb_run(int argc, char **argv)
     }
     const struct agent_config config = {
         .endpoint = options.broker,
-        .slots = options.slots != 0 ? (uint32_t)options.slots : cpus_usable(""),
-        .programs = options.programs,
-        .grace_ms = (uint32_t)options.grace_ms,
+        .slots = agent_options_slots(&options.agent),
+        .programs = options.agent.programs,
+        .grace_ms = (uint32_t)options.agent.grace_ms,
     };
 
     log_init("worker");

@@ -8,8 +8,7 @@
 #include "base/log.h"
 #include "base/rundir.h"
 #include "base/settings.h"
-#include "base/wire.h"
-#include "cpus.h"
+#include "options.h"
 #include "sshd.h"
 #include "takeover.h"
 #include "verbs.h"
@@ -27,50 +26,12 @@
 
 struct options {
     const char *run_dir;
-    const char *programs;
-    uint64_t slots;
-    uint64_t grace_ms;
+    struct agent_options agent;
 };
 
 static const struct setting rows[] = {
-    {
-        .flag = "run-dir",
-        .variable = "WORKER_RUN_DIR",
-        .type = SETTING_TEXT,
-        .offset = offsetof(struct options, run_dir),
-        .fallback = "/run/scoop",
-        .min = 1,
-        .max = 100,
-        .help = "folder of the sshd verb",
-    },
-    {
-        .flag = "programs",
-        .variable = "WORKER_PROGRAMS",
-        .type = SETTING_TEXT,
-        .offset = offsetof(struct options, programs),
-        .fallback = "/usr/libexec/scoop/programs",
-        .min = 1,
-        .help = "folders with the programs that may run, separated by ':'",
-    },
-    {
-        .flag = "grace-ms",
-        .variable = "WORKER_GRACE_MS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct options, grace_ms),
-        .fallback = "8000",
-        .max = 3600000,
-        .unit = "ms",
-        .help = "how long running tasks may take after SIGTERM",
-    },
-    {
-        .flag = "slots",
-        .variable = "WORKER_SLOTS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct options, slots),
-        .fallback = "0",
-        .max = WIRE_SLOTS_MAX,
-        .help = "tasks at the same time; 0: as many as there are usable CPUs",
-    },
+    RUN_DIR_SETTING(struct options, run_dir),
+    AGENT_SETTINGS(struct options, agent),
 };
 
 static const struct settings settings = {
@@ -222,13 +183,6 @@ static void ignore_hangups(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static uint32_t choose_slots(uint64_t wanted)
-{
-    const uint32_t usable = wanted != 0 ? (uint32_t)wanted : cpus_usable("");
-
-    return usable < WIRE_SLOTS_MAX ? usable : WIRE_SLOTS_MAX;
-}
-
 static int prepare(struct service *service, struct problem *problem)
 {
     char lock[RUNDIR_PATH_MAX];
@@ -242,7 +196,7 @@ static int prepare(struct service *service, struct problem *problem)
         return rc;
     if (curve_make(&service->pair) != 0)
         return problem_set(problem, -ENOTSUP, "this libzmq was built without CURVE");
-    service->slots = choose_slots(service->options->slots);
+    service->slots = agent_options_slots(&service->options->agent);
     if ((rc = write_answer(service, problem)) != 0 || (rc = await_admission(problem)) != 0)
         return rc;
     return leave_session(service, problem);
@@ -268,8 +222,8 @@ static int run(const struct options *options)
         .public_key = service.pair.public_half.text,
         .secret_key = service.pair.secret_half.text,
         .slots = service.slots,
-        .programs = options->programs,
-        .grace_ms = (uint32_t)options->grace_ms,
+        .programs = options->agent.programs,
+        .grace_ms = (uint32_t)options->agent.grace_ms,
         .gone_ms = (uint32_t)service.config.gone_ms,
     };
     return agent_run(&config);

@@ -7,8 +7,10 @@
 #include "base/rundir.h"
 #include "base/secret.h"
 #include "base/settings.h"
+#include "base/signals.h"
 #include "base/sshkey.h"
 #include "children.h"
+#include "options.h"
 #include "sshd_config.h"
 #include "takeover.h"
 #include "verbs.h"
@@ -17,7 +19,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pwd.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,26 +87,8 @@ static const struct setting rows[] = {
         .min = 1,
         .help = "file with the public ssh key(s) of the broker",
     },
-    {
-        .flag = "run-dir",
-        .variable = "WORKER_RUN_DIR",
-        .type = SETTING_TEXT,
-        .offset = offsetof(struct options, run_dir),
-        .fallback = "/run/scoop",
-        .min = 1,
-        .max = 100,
-        .help = "folder for key copies and the agent's lock, in memory if possible",
-    },
-    {
-        .flag = "grace-ms",
-        .variable = "WORKER_GRACE_MS",
-        .type = SETTING_NUMBER,
-        .offset = offsetof(struct options, grace_ms),
-        .fallback = "8000",
-        .max = 3600000,
-        .unit = "ms",
-        .help = "how long running tasks may take after SIGTERM",
-    },
+    RUN_DIR_SETTING(struct options, run_dir),
+    GRACE_SETTING(struct options, grace_ms),
     {
         .flag = "health",
         .type = SETTING_HEALTH,
@@ -434,18 +417,12 @@ static void supervise(struct server *server)
 
 static int open_signals(struct server *server, struct problem *problem)
 {
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
-        prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) != 0)
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) != 0)
         return problem_set(problem, -errno, "sshd: %s", strerror(errno));
-    server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    server->signals = signals_open(SIGCHLD);
     if (server->signals < 0)
-        return problem_set(problem, -errno, "sshd: no signalfd: %s", strerror(errno));
+        return problem_set(problem, server->signals, "sshd: no signalfd: %s",
+                           strerror(-server->signals));
     return 0;
 }
 

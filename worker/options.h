@@ -1,0 +1,57 @@
+/* Settings that the verbs of scoop-worker share: each is a row of the tables of those that have it, for a field of
+ * the struct `owner`. */
+#ifndef WORKER_OPTIONS_H
+#define WORKER_OPTIONS_H
+
+#include "base/settings.h"
+#include "base/wire.h"
+
+/* How an agent runs tasks. */
+struct agent_options {
+    const char *programs;
+    uint64_t slots; /* 0: one for each usable CPU */
+    uint64_t grace_ms;
+};
+
+/* How many tasks it runs at the same time. */
+uint32_t agent_options_slots(const struct agent_options *options);
+
+/* `member` is a struct agent_options. */
+#define AGENT_SETTINGS(owner, member)                                                              \
+    {                                                                                              \
+        .flag = "slots",                                                                           \
+        .variable = "WORKER_SLOTS",                                                                \
+        .type = SETTING_NUMBER,                                                                    \
+        .offset = offsetof(owner, member.slots),                                                   \
+        .fallback = "0",                                                                           \
+        .max = WIRE_SLOTS_MAX,                                                                     \
+        .help = "tasks that run at the same time; 0: one for each usable CPU",                     \
+    },                                                                                             \
+        {                                                                                          \
+            .flag = "programs",                                                                    \
+            .variable = "WORKER_PROGRAMS",                                                         \
+            .type = SETTING_TEXT,                                                                  \
+            .offset = offsetof(owner, member.programs),                                            \
+            .fallback = "/usr/libexec/scoop/programs",                                             \
+            .min = 1,                                                                              \
+            .help = "folders of the programs that may be run here, DIR[:DIR]",                     \
+        },                                                                                         \
+        GRACE_SETTING(owner, member.grace_ms)
+
+/* `member` is a uint64_t. */
+#define GRACE_SETTING(owner, member)                                                               \
+    {                                                                                              \
+        .flag = "grace-ms", .variable = "WORKER_GRACE_MS", .type = SETTING_NUMBER,                 \
+        .offset = offsetof(owner, member), .fallback = "8000", .max = 3600000, .unit = "ms",       \
+        .help = "how long running tasks may take after SIGTERM",                                   \
+    }
+
+/* `member` is a const char *. */
+#define RUN_DIR_SETTING(owner, member)                                                             \
+    {                                                                                              \
+        .flag = "run-dir", .variable = "WORKER_RUN_DIR", .type = SETTING_TEXT,                     \
+        .offset = offsetof(owner, member), .fallback = "/run/scoop", .min = 1, .max = 100,         \
+        .help = "folder for key copies and the agent's lock, in memory if possible",               \
+    }
+
+#endif
