@@ -31,10 +31,13 @@
  * memory: hosts of one broker have one architecture, and pointers mean nothing on another host (the
  * macros refuse them).
  *
- * Threads. Every call may be made from every thread, except that scoop_init(), scoop_fini() and
- * scoop_close() must not run beside another call on the same session, and that one future is used
- * by one thread at a time. libscoop has a thread of its own per session; no function of yours runs
- * in it.
+ * Threads. Every call may be made from every thread, beside every other, but for these:
+ *     scoop_init(), scoop_fini(), scoop_close()   not beside another call on the same session
+ *     scoop_then(), scoop_future_free()           not beside another call on the same future;
+ *                                                 several threads may wait for one, and read it
+ *     scoop_next(), scoop_iterator_...()          one thread at a time uses an iterator
+ * Callbacks, sources and sinks run in the thread whose call asked for them. libscoop has a thread of
+ * its own per session; no function of yours runs in it. A child process of fork() makes no call.
  *
  * Ownership. Arguments are copied by scoop_submit(); the arrays of scoop_map() belong to the call
  * until it returns. What a call hands out is *borrowed* (its comment says until when) or *owned by

@@ -6,6 +6,7 @@ import pytest
 from programs import binary, run
 
 FUTURES = binary("../tests/programs/futures")
+THREADS = binary("../tests/programs/threads")
 HOST = os.uname().nodename
 
 
@@ -123,3 +124,9 @@ def test_a_stream_keeps_the_order_and_hands_failures_to_its_sink():
 
 def test_a_stream_keeps_its_deadline():
     assert on_slots("late_stream", 5000) == "sleeps_ms: not all tasks ended before the deadline\n"
+
+
+@pytest.mark.tsan
+def test_every_call_may_be_made_beside_others_from_many_threads():
+    done = run("scoop", "run", "-n", 2, THREADS, 27, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "243 of 243\n", "")

@@ -114,6 +114,29 @@ def test_sum_multiples_is_right(limit, total):
     assert scoop_run(binary("examples/sum_multiples"), limit).stdout == f"{total}\n"
 
 
+def test_evolve_finds_the_same_on_any_number_of_slots():
+    serial = run("examples/evolve", 7).stdout
+    assert re.fullmatch(r"all ones after \d+ generations\n", serial)
+    assert scoop_run(binary("examples/evolve"), 7).stdout == serial
+
+
+def test_image_finds_the_edges_of_many_files(tmp_path):
+    (tmp_path / "out").mkdir()
+    square = bytes([0, 0, 0, 0, 0, 200, 200, 0, 0, 200, 200, 0])
+    for i in range(20):
+        (tmp_path / f"{i}.pgm").write_bytes(b"P5\n4 3\n255\n" + square)
+    (tmp_path / "20.pgm").write_text("P6 is something else")
+    names = [tmp_path / f"{i}.pgm" for i in range(21)]
+    done = scoop_run(binary("examples/image"), tmp_path / "out", *names, tmp_path / "none.pgm")
+    assert done.stdout == "20 of 22 images\n"
+    assert done.stderr.splitlines() == [f"{names[20]}: not a grey image",
+                                        f"{tmp_path}/none.pgm: not a grey image"]
+    edges = bytes([0, 200, 200, 0, 200, 0, 200, 0, 200, 0, 200, 0])
+    for i in range(20):
+        assert (tmp_path / f"out/{i}.pgm").read_bytes() == b"P5\n4 3\n255\n" + edges
+    assert not (tmp_path / "out/20.pgm").exists()
+
+
 def test_a_failure_of_a_function_travels_with_its_text_and_host():
     done = scoop_run(MISBEHAVE, "fail")
     assert done.stdout == "status: failed\n0 10 20 -1 40 50 60 70 80 90 \n"
