@@ -35,14 +35,36 @@ static int fits(int length, size_t size)
 
 /* ---- configuration ---- */
 
+/* A path stands at the end of its line, so it may hold blanks. */
+static bool is_path(const char *text)
+{
+    return *text != '\0' && strpbrk(text, "\n\r") == NULL;
+}
+
+/* The lines that only some brokers write. */
+static void write_additions(const struct bootstrap_config *config, char *text, size_t size)
+{
+    int used = snprintf(text, size, "%s", config->attached ? "attached yes\n" : "");
+
+    if (config->slots != 0)
+        used += snprintf(text + used, size - (size_t)used, "slots %llu\n",
+                         (unsigned long long)config->slots);
+    if (config->programs[0] != '\0')
+        snprintf(text + used, size - (size_t)used, "programs %s\n", config->programs);
+}
+
 int bootstrap_write_config(const struct bootstrap_config *config, char text[BOOTSTRAP_CONFIG_MAX])
 {
-    if (!is_word(config->broker) || !curve_is_key(config->broker_key.text))
+    char additions[sizeof(config->programs) + 64];
+
+    if (!is_word(config->broker) || !curve_is_key(config->broker_key.text) ||
+        (config->programs[0] != '\0' && !is_path(config->programs)))
         return -EINVAL;
-    const int length =
-        snprintf(text, BOOTSTRAP_CONFIG_MAX,
-                 FIRST_LINE "\nbroker %s\nbroker_key %s\ngone_ms %llu\n" LAST_LINE "\n",
-                 config->broker, config->broker_key.text, (unsigned long long)config->gone_ms);
+    write_additions(config, additions, sizeof(additions));
+    const int length = snprintf(
+        text, BOOTSTRAP_CONFIG_MAX,
+        FIRST_LINE "\nbroker %s\nbroker_key %s\ngone_ms %llu\n%s" LAST_LINE "\n", config->broker,
+        config->broker_key.text, (unsigned long long)config->gone_ms, additions);
     return fits(length, BOOTSTRAP_CONFIG_MAX);
 }
 
@@ -73,15 +95,37 @@ static int read_gone_ms(const char *value, struct bootstrap_config *out)
     return parse_u64(value, BOOTSTRAP_GONE_MIN_MS, BOOTSTRAP_GONE_MAX_MS, &out->gone_ms);
 }
 
-/* Every key, all of them required, each once. */
+static int read_attached(const char *value, struct bootstrap_config *out)
+{
+    return parse_flag(value, &out->attached);
+}
+
+static int read_slots(const char *value, struct bootstrap_config *out)
+{
+    return parse_u64(value, 1, WIRE_SLOTS_MAX, &out->slots);
+}
+
+static int read_programs(const char *value, struct bootstrap_config *out)
+{
+    if (!is_path(value) || strlen(value) >= sizeof(out->programs))
+        return -EINVAL;
+    memcpy(out->programs, value, strlen(value) + 1);
+    return 0;
+}
+
+/* Every key, each at most once. */
 static const struct {
     const char *name;
     int (*read)(const char *value, struct bootstrap_config *out);
     const char *allowed;
+    bool required;
 } keys[] = {
-    {"broker", read_broker, "tcp://HOST:PORT"},
-    {"broker_key", read_broker_key, "40 characters of Z85"},
-    {"gone_ms", read_gone_ms, "1000 to 3600000"},
+    {"broker", read_broker, "tcp://HOST:PORT", true},
+    {"broker_key", read_broker_key, "40 characters of Z85", true},
+    {"gone_ms", read_gone_ms, "1000 to 3600000", true},
+    {"attached", read_attached, "yes or no", false},
+    {"slots", read_slots, "1 to 1024", false},
+    {"programs", read_programs, "a path", false},
 };
 
 /* Take one line "KEY VALUE". `seen` has a bit for each row of `keys`. */
@@ -107,7 +151,7 @@ read_line(char *line, struct bootstrap_config *out, unsigned *seen, struct probl
 static int check_seen(unsigned seen, struct problem *problem)
 {
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
-        if ((seen & 1U << i) == 0)
+        if (keys[i].required && (seen & 1U << i) == 0)
             return problem_set(problem, -EINVAL, "configuration: %s is missing", keys[i].name);
     }
     return 0;
@@ -133,6 +177,28 @@ int bootstrap_read_config(char *text, struct bootstrap_config *out, struct probl
     if (rc == 0)
         *out = config;
     return rc;
+}
+
+int bootstrap_resolve_origin(struct bootstrap_config *config,
+                             const char *connection,
+                             struct problem *problem)
+{
+    static const char origin[] = "tcp://" BOOTSTRAP_ORIGIN ":";
+    const char *from = connection != NULL ? connection : "127.0.0.1";
+    const size_t length = strcspn(from, " ");
+    const bool is_v6 = memchr(from, ':', length) != NULL;
+    char port[8];
+    char host[64];
+
+    if (strncmp(config->broker, origin, sizeof(origin) - 1) != 0)
+        return 0;
+    snprintf(port, sizeof(port), "%s", config->broker + sizeof(origin) - 1);
+    snprintf(host, sizeof(host), "%.*s", (int)length, from);
+    if (length == 0 || length >= sizeof(host) || !is_word(host))
+        return problem_set(problem, -EINVAL, "SSH_CONNECTION: \"%.100s\" has no address", from);
+    snprintf(config->broker, sizeof(config->broker), "tcp://%s%s%s:%s", is_v6 ? "[" : "", host,
+             is_v6 ? "]" : "", port);
+    return 0;
 }
 
 /* ---- answer ---- */

@@ -11,6 +11,14 @@
  *                                        (the broker admits the key)
  *   admitted
  *
+ * A broker that `scoop run` started for one program logs in to ordinary accounts, and adds:
+ *
+ *   attached yes                the agent ends when this input does, whatever ended the broker
+ *   slots 4                     tasks at a time; missing: as many as there are usable CPUs
+ *   programs /home/me/bin       folder of the programs that may run
+ *
+ * and its `broker` may be tcp://?:PORT: the address that the login came from, as sshd tells it.
+ *
  * A configuration without `end` was cut and is refused. Keys that are unknown are skipped, so that
  * a newer broker can say more to an older worker. Source: docs/PROTOCOL.md section 2. Pure: any
  * thread. */
@@ -36,10 +44,16 @@
 #define BOOTSTRAP_GONE_MIN_MS 1000
 #define BOOTSTRAP_GONE_MAX_MS 3600000
 
+/* As the host of a broker's endpoint: where the login came from. */
+#define BOOTSTRAP_ORIGIN "?"
+
 struct bootstrap_config {
     char broker[256];            /* endpoint for agents, "tcp://HOST:PORT" */
     struct curve_key broker_key; /* the broker's public half */
     uint64_t gone_ms;            /* an agent whose link has been gone for so long ends */
+    bool attached;               /* it ends with its input as well */
+    uint64_t slots;              /* 0: not said */
+    char programs[1024];         /* folders, DIR[:DIR]; "": not said */
 };
 
 struct bootstrap_answer {
@@ -48,6 +62,13 @@ struct bootstrap_answer {
     char version[32];
     char host[65];
 };
+
+/* Put the address that sshd says the login came from (SSH_CONNECTION, NULL: it was no login but a
+ * process of this host) in place of BOOTSTRAP_ORIGIN in config->broker; nothing without that.
+ * -EINVAL with *problem: it is no address. */
+NODISCARD int bootstrap_resolve_origin(struct bootstrap_config *config,
+                                       const char *connection,
+                                       struct problem *problem);
 
 /* Write the configuration. Returns its length, or -EINVAL: a field holds a blank, or it does not
  * fit. */

@@ -5,79 +5,32 @@
  *      ^                                          |                    |
  *      +------------(failed, too slow)------------+----(ssh ended)-----+
  *
+ * A host of the user's own that never was READY is GIVEN_UP at its first failure: nobody waits for
+ * a name that was misspelt. When all are, the broker ends.
+ *
  * Invariants: a key is admitted exactly while its host is READY; a session is open exactly in
  * STARTING and READY. */
-#include "launcher.h"
+#include "launcher_state.h"
 
-#include "base/address.h"
-#include "base/bootstrap.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/resolve.h"
-#include "loop.h"
-#include "ssh.h"
 
 #include <netdb.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
 
-#define LOOKUP_MS    2000
 #define STARTING_MAX 64    /* sessions that are being opened at the same time */
 #define ANSWER_MS    20000 /* an agent may wait for an older one to drain */
 #define FORGET_MS    10000 /* a name server that hiccups must not end sessions */
 #define RETRY_MIN_MS 250
 #define RETRY_MAX_MS 4000
 #define STEADY_MS    10000 /* a session that lasted so long counts as a success */
-
-enum host_state { HOST_WAITING, HOST_STARTING, HOST_READY };
-
-struct host {
-    struct address address;
-    char text[ADDRESS_TEXT_MAX];
-    enum host_state state;
-    int64_t since_ms;   /* in this state */
-    int64_t due_ms;     /* WAITING: try again; STARTING: give up */
-    int64_t missing_ms; /* since when no name has it; 0: one has */
-    unsigned failures;  /* in a row */
-    struct ssh_session ssh;
-    struct bootstrap_answer answer; /* READY */
-    char told[256];                 /* the failure that was logged last */
-};
-
-struct name {
-    char text[256];
-    struct resolver *resolver;
-    uint64_t version;
-    int error; /* of the last lookup, as logged */
-    struct resolve_snapshot known;
-};
-
-struct launcher {
-    struct launcher_config config;
-    struct ssh_setup setup;
-    char input[BOOTSTRAP_CONFIG_MAX]; /* what every agent gets */
-    struct name names[LAUNCHER_NAMES_MAX];
-    size_t name_count;
-    struct host *hosts[LAUNCHER_HOSTS_MAX];
-    size_t host_count;
-    size_t starting;
-    bool full_told;
-    void *revoked; /* PUSH */
-    int wake_fd;   /* eventfd: a name changed */
-    int stop_fd;   /* eventfd */
-    pthread_t thread;
-    struct metric *known;   /* hosts */
-    struct metric *ready;   /* hosts */
-    struct metric *started; /* logins */
-    struct metric *failed;  /* logins */
-};
 
 /* ---- a host's states ---- */
 
@@ -121,6 +74,11 @@ static void end_session(struct launcher *launcher, struct host *host)
     ssh_close(&host->ssh);
 }
 
+static bool is_own(const struct launcher *launcher)
+{
+    return launcher->config.hosts != NULL;
+}
+
 /* Log a failure unless it is the one that was logged last for this host. */
 static void tell_failure(struct host *host, const char *reason)
 {
@@ -137,19 +95,50 @@ static void tell_failure(struct host *host, const char *reason)
         log_warn("bootstrap_failed", "addr=%s reason=\"%s\"", host->text, said);
 }
 
+/* One line for the user: the host, how its session ended, why. */
+static void give_up(struct host *host, const char *reason, int64_t now_ms)
+{
+    const int status = host->ssh.status;
+
+    printf("scoop: host %s is not used: ", host->text);
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        printf("ssh ended with exit code %d: ", WEXITSTATUS(status));
+    printf("%s\n", reason);
+    fflush(stdout);
+    enter(host, HOST_GIVEN_UP, now_ms, INT64_MAX);
+}
+
 /* The agent did not come up. */
 static void fail(struct launcher *launcher, struct host *host, const char *reason, int64_t now_ms)
 {
     tell_failure(host, reason);
     end_session(launcher, host);
     metric_add(launcher->failed, 1);
+    if (is_own(launcher) && !host->was_ready) {
+        give_up(host, reason, now_ms);
+        return;
+    }
     enter(host, HOST_WAITING, now_ms, now_ms + retry_pause_ms(host->failures));
     host->failures++;
 }
 
+static int open_session(struct launcher *launcher, struct host *host)
+{
+    struct bootstrap_config config = launcher->bootstrap;
+    char input[BOOTSTRAP_CONFIG_MAX];
+    struct login_command command;
+
+    config.slots = host->slots;
+    if (bootstrap_write_config(&config, input) < 0)
+        return -EINVAL;
+    const int rc = is_own(launcher) ? login_own(&launcher->own, host->text, &command)
+                                    : login_strict(&launcher->setup, &host->address, &command);
+    return rc == 0 ? ssh_open(&command, input, &host->ssh) : rc;
+}
+
 static void start(struct launcher *launcher, struct host *host, int64_t now_ms)
 {
-    const int rc = ssh_open(&launcher->setup, &host->address, launcher->input, &host->ssh);
+    const int rc = open_session(launcher, host);
 
     metric_add(launcher->started, 1);
     launcher->starting++;
@@ -170,6 +159,9 @@ static void take_answer(struct launcher *launcher, struct host *host, int64_t no
         return;
     }
     ssh_say(&host->ssh, BOOTSTRAP_ADMITTED);
+    if (!launcher->bootstrap.attached)
+        ssh_end_input(&host->ssh);
+    host->was_ready = true;
     log_info("worker_admitted", "addr=%s worker=%s slots=%u version=%s took_ms=%lld", host->text,
              host->answer.host, host->answer.slots, host->answer.version,
              (long long)(now_ms - host->since_ms));
@@ -227,6 +219,19 @@ static struct host *find_host(struct launcher *launcher, const struct address *a
             return launcher->hosts[i];
     }
     return NULL;
+}
+
+int launcher_add_named(struct launcher *launcher, const struct hostlist_host *named)
+{
+    struct host *host = calloc(1, sizeof(*host));
+
+    if (host == NULL)
+        return -ENOMEM;
+    host->ssh = (struct ssh_session){.input = -1, .output = -1, .errors = -1};
+    snprintf(host->text, sizeof(host->text), "%s", named->name);
+    host->slots = named->slots;
+    launcher->hosts[launcher->host_count++] = host;
+    return 0;
 }
 
 static void add_host(struct launcher *launcher, const struct address *address, int64_t now_ms)
@@ -357,7 +362,7 @@ static void collect_fds(const struct launcher *launcher, struct polled *polled)
 
 static int64_t next_due_ms(const struct launcher *launcher, int64_t now_ms)
 {
-    int64_t due_ms = now_ms + LOOKUP_MS;
+    int64_t due_ms = now_ms + LAUNCHER_LOOKUP_MS;
 
     for (size_t i = 0; i < launcher->host_count; i++) {
         const struct host *host = launcher->hosts[i];
@@ -387,6 +392,17 @@ static void drain_wake(const struct launcher *launcher)
     (void)!read(launcher->wake_fd, &count, sizeof(count));
 }
 
+/* Without any host of the user's there is nothing to be a broker for. */
+static void end_when_hopeless(const struct launcher *launcher)
+{
+    for (size_t i = 0; i < launcher->host_count; i++) {
+        if (launcher->hosts[i]->state != HOST_GIVEN_UP)
+            return;
+    }
+    if (is_own(launcher))
+        kill(getpid(), SIGTERM);
+}
+
 /* Polled hosts come in table order, and the table only changes after all were served. */
 static void take_turn(struct launcher *launcher, const struct polled *polled)
 {
@@ -402,10 +418,11 @@ static void take_turn(struct launcher *launcher, const struct polled *polled)
     forget_missing(launcher, now_ms);
     for (size_t i = 0; i < launcher->host_count; i++)
         look_at_timers(launcher, launcher->hosts[i], now_ms);
+    end_when_hopeless(launcher);
     show_hosts(launcher);
 }
 
-static void *run(void *argument)
+void *launcher_run(void *argument)
 {
     struct launcher *launcher = argument;
     struct polled *polled = calloc(1, sizeof(*polled));
@@ -423,162 +440,4 @@ static void *run(void *argument)
     show_hosts(launcher);
     free(polled);
     return NULL;
-}
-
-/* Signals belong to the main thread; SIGPIPE of a session that has ended is to be an error here. */
-static int start_thread(struct launcher *launcher)
-{
-    sigset_t all;
-    sigset_t before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&launcher->thread, NULL, run, launcher);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
-}
-
-/* ---- life ---- */
-
-static void launcher_free(struct launcher *launcher)
-{
-    for (size_t i = 0; i < launcher->name_count; i++)
-        resolve_stop(launcher->names[i].resolver);
-    if (launcher->revoked != NULL)
-        zmq_close(launcher->revoked);
-    if (launcher->wake_fd >= 0)
-        close(launcher->wake_fd);
-    if (launcher->stop_fd >= 0)
-        close(launcher->stop_fd);
-    free(launcher);
-}
-
-/* Split "a,b" into names; lookups start later. */
-static int split_names(struct launcher *launcher, struct problem *problem)
-{
-    const char *at = launcher->config.names;
-
-    while (*at != '\0') {
-        const size_t length = strcspn(at, ",");
-        struct name *name = &launcher->names[launcher->name_count];
-
-        if (launcher->name_count == LAUNCHER_NAMES_MAX)
-            return problem_set(problem, -EINVAL, "workers: more than %d names", LAUNCHER_NAMES_MAX);
-        if (length == 0 || length >= sizeof(name->text))
-            return problem_set(problem, -EINVAL,
-                               "workers: \"%s\" is not a list of names separated by commas",
-                               launcher->config.names);
-        snprintf(name->text, sizeof(name->text), "%.*s", (int)length, at);
-        launcher->name_count++;
-        at += length;
-        if (*at == ',' && *++at == '\0')
-            return problem_set(problem, -EINVAL, "workers: \"%s\" ends in a comma",
-                               launcher->config.names);
-    }
-    return 0;
-}
-
-static int start_lookups(struct launcher *launcher, struct problem *problem)
-{
-    for (size_t i = 0; i < launcher->name_count; i++) {
-        struct name *name = &launcher->names[i];
-        const struct resolve_options options = {
-            .name = name->text,
-            .port = launcher->config.port,
-            .interval_ms = LOOKUP_MS,
-            .wake_fd = launcher->wake_fd,
-        };
-        const int rc = resolve_start(&options, &name->resolver);
-        if (rc != 0)
-            return problem_set(problem, rc, "workers: \"%s\" cannot be looked up: %s", name->text,
-                               strerror(-rc));
-    }
-    return 0;
-}
-
-static int make_input(struct launcher *launcher, struct problem *problem)
-{
-    struct bootstrap_config config = {
-        .broker_key = *launcher->config.broker_key,
-        .gone_ms = launcher->config.gone_ms,
-    };
-    struct bootstrap_config read;
-    char copy[BOOTSTRAP_CONFIG_MAX];
-
-    snprintf(config.broker, sizeof(config.broker), "%s", launcher->config.broker_endpoint);
-    if (bootstrap_write_config(&config, launcher->input) < 0)
-        return problem_set(problem, -EINVAL, "advertise: \"%s\" is not tcp://HOST:PORT",
-                           config.broker);
-    /* What the agents would refuse is refused here, where somebody reads it. */
-    memcpy(copy, launcher->input, sizeof(copy));
-    return bootstrap_read_config(copy, &read, problem);
-}
-
-static int open_handles(struct launcher *launcher, struct problem *problem)
-{
-    const int no_linger = 0;
-
-    launcher->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    launcher->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    launcher->revoked = zmq_socket(launcher->config.context, ZMQ_PUSH);
-    if (launcher->wake_fd < 0 || launcher->stop_fd < 0 || launcher->revoked == NULL ||
-        zmq_setsockopt(launcher->revoked, ZMQ_LINGER, &no_linger, sizeof(no_linger)) != 0 ||
-        zmq_connect(launcher->revoked, LOOP_REVOKE_ENDPOINT) != 0)
-        return problem_set(problem, -EMFILE, "launcher cannot start: %s",
-                           zmq_strerror(zmq_errno()));
-    return 0;
-}
-
-static void make_metrics(struct launcher *launcher, struct metrics *metrics)
-{
-    launcher->known =
-        metrics_gauge(metrics, "scoop_hosts", "", "Addresses behind the names of workers.");
-    launcher->ready =
-        metrics_gauge(metrics, "scoop_hosts_ready", "", "Those of them with an admitted agent.");
-    launcher->started =
-        metrics_counter(metrics, "scoop_logins_total", "", "Sessions of ssh begun.");
-    launcher->failed = metrics_counter(metrics, "scoop_logins_failed_total", "",
-                                       "Those of them that gave no agent.");
-}
-
-int launcher_start(const struct launcher_config *config,
-                   struct launcher **out,
-                   struct problem *problem)
-{
-    struct launcher *launcher = calloc(1, sizeof(*launcher));
-    int rc = 0;
-
-    if (launcher == NULL)
-        return problem_set(problem, -ENOMEM, "launcher cannot start: out of memory");
-    launcher->config = *config;
-    launcher->wake_fd = -1;
-    launcher->stop_fd = -1;
-    make_metrics(launcher, config->metrics);
-    if ((rc = split_names(launcher, problem)) != 0 || (rc = make_input(launcher, problem)) != 0 ||
-        (rc = ssh_setup_make(config->run_dir, config->user, config->key_file, config->host_key_file,
-                             &launcher->setup, problem)) != 0 ||
-        (rc = open_handles(launcher, problem)) != 0 || (rc = start_lookups(launcher, problem)) != 0)
-        goto fail;
-    rc = start_thread(launcher);
-    if (rc != 0) {
-        problem_set(problem, rc, "launcher cannot start: %s", strerror(-rc));
-        goto fail;
-    }
-    *out = launcher;
-    return 0;
-fail:
-    launcher_free(launcher);
-    return rc;
-}
-
-void launcher_stop(struct launcher *launcher)
-{
-    const uint64_t one = 1;
-
-    if (launcher == NULL)
-        return;
-    /* A fresh eventfd always takes one more. */
-    (void)!write(launcher->stop_fd, &one, sizeof(one));
-    pthread_join(launcher->thread, NULL);
-    launcher_free(launcher);
 }

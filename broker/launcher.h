@@ -5,6 +5,9 @@
  * admitted for as long as the session lasts. A session that ends, or an address that left its
  * name for 10 s, has its key revoked, and the loop is told. Addresses that fail are tried again
  * with growing pauses; each change of state is one log line. A thread of its own does all this.
+ *
+ * Hosts of the user's own are not looked up. One that does not come up is told to the user, by one
+ * line on standard output, and is not tried again; without any host left the process gets SIGTERM.
  * Source: PROTOCOL.md section 2. */
 #ifndef BROKER_LAUNCHER_H
 #define BROKER_LAUNCHER_H
@@ -12,6 +15,7 @@
 #include "admit.h"
 #include "base/curve.h"
 #include "base/err.h"
+#include "base/hostlist.h"
 #include "base/metrics.h"
 #include "base/problem.h"
 
@@ -32,11 +36,16 @@ struct launcher_config {
     struct metrics *metrics; /* gets counts of hosts and logins */
     /* "tasks.worker,tasks.root_worker": names or addresses, separated by commas */
     const char *names;
-    uint16_t port;                      /* of sshd on the workers */
-    const char *user;                   /* there */
-    const char *key_file;               /* private ssh key of the broker */
-    const char *host_key_file;          /* public ssh host key(s) of the workers */
-    const char *run_dir;                /* parent of the private folder for key copies */
+    /* or hosts of the user's own, with own logins (login.h); NULL: none */
+    const struct hostlist *hosts;
+    const char *ssh;           /* own logins: the client, */
+    const char *remote;        /* what it runs there, */
+    const char *programs;      /* and the folders of programs there; "": the worker's own setting */
+    uint16_t port;             /* of sshd on the workers */
+    const char *user;          /* there */
+    const char *key_file;      /* private ssh key of the broker */
+    const char *host_key_file; /* public ssh host key(s) of the workers */
+    const char *run_dir;       /* parent of the private folder for key copies */
     const char *broker_endpoint;        /* what agents are told to dial: "tcp://broker:5556" */
     const struct curve_key *broker_key; /* public half; copied */
     uint32_t gone_ms;                   /* agents end when their link has been gone for so long */

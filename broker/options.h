@@ -14,6 +14,10 @@ struct options {
     const char *curve_key;   /* files: the broker's secret half, */
     const char *client_keys; /* and the allow list of clients */
     const char *workers;     /* names to start agents behind; empty: agents come by themselves */
+    const char *hosts;       /* of the user's own, instead; empty: none */
+    const char *ssh;         /* client for those, */
+    const char *remote;      /* what it runs there, */
+    const char *programs;    /* and the folders of programs there */
     const char *advertise;   /* the worker endpoint as agents reach it */
     const char *ssh_key;
     const char *ssh_host_key;

@@ -12,6 +12,7 @@ struct trust {
     struct admit *admit;       /* NULL: both endpoints are ipc:// */
     struct launcher *launcher; /* NULL: not begun, or no workers are named */
     struct curve_key key;      /* public half of the broker */
+    struct hostlist hosts;     /* of the user's own */
 };
 
 static bool is_tcp(const char *endpoint)
@@ -59,20 +60,33 @@ static int start_admission(struct trust *trust, struct problem *problem)
     return 0;
 }
 
+static void trust_stop_p(struct trust **trust)
+{
+    trust_stop(*trust);
+}
+
 int trust_start(const struct options *options,
                 void *context,
                 struct metrics *metrics,
                 struct trust **out,
                 struct problem *problem)
 {
-    struct trust *trust CLEANUP(free_p) = calloc(1, sizeof(*trust));
+    struct trust *trust CLEANUP(trust_stop_p) = calloc(1, sizeof(*trust));
 
     if (trust == NULL)
         return problem_set(problem, -ENOMEM, "admission cannot start: out of memory");
     trust->options = options;
     trust->context = context;
     trust->metrics = metrics;
-    if (options->workers[0] != '\0' && !is_tcp(options->worker_listen))
+    if (options->workers[0] != '\0' && options->hosts[0] != '\0')
+        return problem_set(problem, -EINVAL, "workers and hosts exclude each other");
+    if (options->hosts[0] != '\0') {
+        const int rc = hostlist_add(&trust->hosts, options->hosts, problem);
+        if (rc != 0)
+            return rc;
+    }
+    if ((options->workers[0] != '\0' || options->hosts[0] != '\0') &&
+        !is_tcp(options->worker_listen))
         return problem_set(problem, -EINVAL,
                            "workers: agents on other hosts need a tcp:// worker-listen, not %s",
                            options->worker_listen);
@@ -107,13 +121,17 @@ int trust_begin(struct trust *trust, struct problem *problem)
     if ((rc = test_endpoint(trust, WIRE_CLIENT, problem)) != 0 ||
         (rc = test_endpoint(trust, WIRE_AGENT, problem)) != 0)
         return rc;
-    if (options->workers[0] == '\0')
+    if (options->workers[0] == '\0' && options->hosts[0] == '\0')
         return 0;
     const struct launcher_config config = {
         .context = trust->context,
         .admit = trust->admit,
         .metrics = trust->metrics,
         .names = options->workers,
+        .hosts = options->hosts[0] != '\0' ? &trust->hosts : NULL,
+        .ssh = options->ssh,
+        .remote = options->remote,
+        .programs = options->programs,
         .port = (uint16_t)options->ssh_port,
         .user = options->ssh_user,
         .key_file = options->ssh_key,
@@ -143,5 +161,6 @@ void trust_stop(struct trust *trust)
         return;
     trust_end(trust);
     admit_stop(trust->admit);
+    hostlist_fini(&trust->hosts);
     free(trust);
 }

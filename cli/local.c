@@ -3,10 +3,14 @@
  * process that started it. */
 #include "local.h"
 
+#include "base/bootstrap.h"
 #include "base/clock.h"
+#include "base/curve.h"
+#include "base/rundir.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,9 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS 10000 /* for the broker to listen */
-#define STOP_MS  3000  /* for broker and worker to end by themselves */
-#define POLL_MS  2     /* between looks at what has no descriptor to wait on */
+#define START_MS 10000   /* for the broker to listen */
+#define STOP_MS  3000    /* for broker and worker to end by themselves */
+#define GONE_MS  "10000" /* workers elsewhere end without a link for so long */
+#define POLL_MS  2       /* between looks at what has no descriptor to wait on */
 
 #define PATH_LENGTH 512
 
@@ -75,7 +80,8 @@ static int folder_of_self(char *folder, struct problem *problem)
 
 /* ---- the supervisor's children ---- */
 
-/* In the child: its output goes to a file that is shown when it fails. */
+/* In the child: its output goes to a file that is shown when it fails; but what a broker of hosts
+ * says about them on stdout is for the user. */
 static void redirect(const struct supervisor *s, const char *name)
 {
     char path[PATH_LENGTH];
@@ -83,9 +89,10 @@ static void redirect(const struct supervisor *s, const char *name)
 
     snprintf(path, sizeof(path), "%s/%s.log", s->folder, name);
     const int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int out = s->config->hosts != NULL ? STDERR_FILENO : log;
     if (nothing < 0 || log < 0 || dup2(nothing, STDIN_FILENO) < 0)
         _exit(127);
-    if (getenv("DEBUG") == NULL && (dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0))
+    if (getenv("DEBUG") == NULL && (dup2(out, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0))
         _exit(127);
 }
 
@@ -122,17 +129,95 @@ static pid_t start(const struct supervisor *s, const char *name, const char *con
     _exit(127);
 }
 
-static int start_broker(struct supervisor *s)
+static int start_local_broker(struct supervisor *s, const char *clients)
 {
-    char clients[128];
     char workers[128];
     const char *argv[] = {"scoop-broker",    "--client-listen", clients,
                           "--worker-listen", workers,           NULL};
 
-    snprintf(clients, sizeof(clients), "ipc://%s/client", s->folder);
     snprintf(workers, sizeof(workers), "ipc://%s/worker", s->folder);
     s->broker = start(s, "scoop-broker", argv);
     return s->broker < 0 ? s->broker : 0;
+}
+
+/* One that was free a moment ago; when it is not any more, the broker says so and ends. */
+static uint16_t find_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof(address);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        address.sin_port = 0;
+    if (fd >= 0)
+        close(fd);
+    return ntohs(address.sin_port);
+}
+
+/* The key of a broker that is reached by TCP, for this run only. */
+static int write_key(const struct supervisor *s, char path[RUNDIR_PATH_MAX])
+{
+    struct curve_pair pair CLEANUP(curve_wipe) = {0};
+    struct problem problem = {.text = "this libzmq was built without CURVE"};
+    int error = curve_make(&pair);
+
+    if (error == 0)
+        error = rundir_write(s->folder, "curve_key", pair.secret_half.text, 0400, &problem);
+    if (error == 0)
+        error = rundir_path(s->folder, "curve_key", path, &problem);
+    if (error != 0)
+        fprintf(stderr, "scoop: %s\n", problem.text);
+    return error;
+}
+
+static int start_remote_broker(struct supervisor *s, const char *clients)
+{
+    const struct local_hosts *hosts = s->config->hosts;
+    const char *external = hosts->external != NULL ? hosts->external : BOOTSTRAP_ORIGIN;
+    const uint16_t port = find_port();
+    char workers[32];
+    char advertise[256];
+    char key[RUNDIR_PATH_MAX];
+    const char *argv[] = {
+        "scoop-broker",
+        "--client-listen",
+        clients,
+        "--worker-listen",
+        workers,
+        "--advertise",
+        advertise,
+        "--curve-key",
+        key,
+        "--hosts",
+        hosts->list,
+        "--ssh",
+        hosts->ssh,
+        "--remote",
+        hosts->remote,
+        "--programs",
+        s->config->programs != NULL ? s->config->programs : "",
+        "--gone-ms",
+        GONE_MS,
+        NULL,
+    };
+
+    snprintf(workers, sizeof(workers), "tcp://*:%u", port);
+    snprintf(advertise, sizeof(advertise), "tcp://%s:%u", external, port);
+    const int error = write_key(s, key);
+    if (error != 0)
+        return error;
+    s->broker = start(s, "scoop-broker", argv);
+    return s->broker < 0 ? s->broker : 0;
+}
+
+static int start_broker(struct supervisor *s)
+{
+    char clients[128];
+
+    snprintf(clients, sizeof(clients), "ipc://%s/client", s->folder);
+    return s->config->hosts != NULL ? start_remote_broker(s, clients)
+                                    : start_local_broker(s, clients);
 }
 
 static int start_worker(struct supervisor *s)
@@ -184,6 +269,10 @@ static void tell_end(const struct supervisor *s, pid_t pid, int status)
 {
     const char *name = pid == s->broker ? "scoop-broker" : "scoop-worker";
 
+    if (s->config->hosts != NULL && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        fprintf(stderr, "scoop: none of the hosts can be used\n");
+        return;
+    }
     show_log(s, name);
     if (WIFSIGNALED(status))
         fprintf(stderr, "scoop: %s was killed by signal %d\n", name, WTERMSIG(status));
@@ -286,8 +375,8 @@ static _Noreturn void supervise(struct supervisor *s, pid_t parent)
     sigaddset(&wanted, SIGCHLD);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
     s->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (s->signals >= 0 && getppid() == parent && start_broker(s) == 0 && await_worker_socket(s) &&
-        start_worker(s) == 0)
+    if (s->signals >= 0 && getppid() == parent && start_broker(s) == 0 &&
+        (s->config->hosts != NULL || (await_worker_socket(s) && start_worker(s) == 0)))
         code = watch(s);
     stop_child(s->worker, clock_now_ms() + STOP_MS);
     stop_child(s->broker, clock_now_ms() + STOP_MS);

@@ -1,5 +1,6 @@
-/* A private cluster on this machine: one broker and one worker on ipc:// sockets in a fresh folder,
- * for as long as this process lives.
+/* A private cluster, for as long as this process lives: a broker on ipc:// sockets in a fresh folder
+ * of this machine, and one worker beside it, or workers on other hosts that the broker starts over
+ * the user's ssh and that reach it by TCP.
  *
  * A supervisor process starts, watches and stops both. It ends when local_stop() is called or when
  * this process is gone in any way (kill -9 too); then broker and worker end with it and the folder
@@ -13,9 +14,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct local_hosts {
+    const char *list; /* HOST[:SLOTS],... */
+    const char *ssh;
+    const char *remote;   /* the command there that becomes the worker */
+    const char *external; /* this machine as they reach it; NULL: where their logins come from */
+};
+
 struct local_config {
-    unsigned slots;       /* tasks at a time; 0: the worker decides (usable CPUs) */
-    const char *programs; /* folder of programs that may run; NULL: none but builtins */
+    const struct local_hosts *hosts; /* NULL: one worker on this machine */
+    unsigned slots;                  /* tasks at a time; 0: the worker decides (usable CPUs) */
+    const char *programs;            /* folder of programs that may run; NULL: none but builtins */
 };
 
 struct local {

@@ -14,6 +14,37 @@ void options_complete(struct broker_options *options)
         options->broker = STACK_BROKER;
 }
 
+int options_choose(struct broker_options *broker,
+                   const struct hosts_options *hosts,
+                   uint64_t slots,
+                   const char *program,
+                   struct place *out)
+{
+    *out = (struct place){.kind = PLACE_HERE};
+    if (slots != 0 && hosts_are_named(hosts)) {
+        fprintf(stderr, "%s: --slots is for this machine, --hosts for others: one of them\n",
+                program);
+        return -EINVAL;
+    }
+    if (slots != 0)
+        return 0;
+    options_complete(broker);
+    if (!hosts_are_named(hosts) && broker->broker != NULL) {
+        out->kind = PLACE_BROKER;
+        return 0;
+    }
+    const int error = hosts_find(hosts, program, &out->hosts);
+    if (error == 0 && out->hosts != NULL)
+        out->kind = PLACE_HOSTS;
+    return error;
+}
+
+void place_fini(struct place *place)
+{
+    free(place->hosts);
+    place->hosts = NULL;
+}
+
 scoop_session *options_open(const struct broker_options *options, const char *program)
 {
     const struct scoop_settings settings = {

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/settings.h"
+#include "hosts.h"
 
 #include <scoop.h>
 
@@ -42,6 +43,21 @@ struct broker_options {
 /* The broker of the stack that this container belongs to, when none was named: where the client's
  * key is mounted as a secret, tcp://broker:5555. */
 void options_complete(struct broker_options *options);
+
+/* Where `scoop run` and `scoop map` compute. */
+struct place {
+    enum { PLACE_HERE, PLACE_HOSTS, PLACE_BROKER } kind;
+    char *hosts; /* of PLACE_HOSTS: the list; owned, place_fini() */
+};
+
+/* Choose: this machine when slots were given, hosts that were named, the broker (which is completed
+ * as above), the hosts of a batch job, this machine. -EINVAL: said on stderr. */
+NODISCARD int options_choose(struct broker_options *broker,
+                             const struct hosts_options *hosts,
+                             uint64_t slots,
+                             const char *program,
+                             struct place *out);
+void place_fini(struct place *place);
 
 /* Open a session with these options. NULL: one line on stderr said why. */
 scoop_session *options_open(const struct broker_options *options, const char *program);

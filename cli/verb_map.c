@@ -1,4 +1,5 @@
 /* scoop map: one command per argument, on the cluster or on this machine's cores. */
+#include "hosts.h"
 #include "local.h"
 #include "mapping.h"
 #include "options.h"
@@ -17,6 +18,7 @@
 
 struct map_options {
     struct broker_options broker;
+    struct hosts_options hosts;
     uint64_t slots;
     const char *file;
     bool null_ends;
@@ -104,6 +106,7 @@ static const struct setting rows[] = {
         ROW("dry-run", SETTING_FLAG, dry_run),
         .help = "print the commands instead of running them",
     },
+    HOSTS_ROWS(struct map_options, hosts),
     BROKER_ROWS(struct map_options, broker),
 };
 
@@ -176,9 +179,18 @@ static int map_on(const struct broker_options *broker, struct mapping *mapping)
     return exit_code(error, mapping->failed);
 }
 
-static int map_privately(struct map_options *options, struct mapping *mapping)
+static int map_privately(struct map_options *options, const char *list, struct mapping *mapping)
 {
-    const struct local_config config = {.slots = (unsigned)options->slots};
+    const struct local_hosts hosts = {
+        .list = list,
+        .ssh = options->hosts.ssh,
+        .remote = options->hosts.remote,
+        .external = options->hosts.external,
+    };
+    const struct local_config config = {
+        .hosts = list != NULL ? &hosts : NULL,
+        .slots = (unsigned)options->slots,
+    };
     struct problem problem;
     struct local local;
 
@@ -195,13 +207,16 @@ static int map_privately(struct map_options *options, struct mapping *mapping)
 
 static int map(struct map_options *options, struct mapping *mapping)
 {
+    struct place place CLEANUP(place_fini) = {.kind = PLACE_HERE};
+
+    if (options_choose(&options->broker, &options->hosts, options->slots, settings.program,
+                       &place) != 0)
+        return EXIT_USAGE;
     catch_signals();
     if (options->dry_run)
         return exit_code(mapping_show(mapping), 0);
-    options_complete(&options->broker);
-    return options->slots != 0 || options->broker.broker == NULL
-               ? map_privately(options, mapping)
-               : map_on(&options->broker, mapping);
+    return place.kind == PLACE_BROKER ? map_on(&options->broker, mapping)
+                                      : map_privately(options, place.hosts, mapping);
 }
 
 /* ---- the command line ---- */

@@ -1,5 +1,7 @@
 /* scoop run: starts a program with a broker to talk to: a private one with workers on this machine,
  * or a cluster's. */
+#include "base/clock.h"
+#include "hosts.h"
 #include "local.h"
 #include "options.h"
 #include "verb.h"
@@ -13,8 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ASK_MS       1000 /* for an answer of the private broker */
+#define ASK_AGAIN_MS 20
+
 struct run_options {
     struct broker_options broker;
+    struct hosts_options hosts;
+    const char *programs;
     uint64_t slots;
 };
 
@@ -28,16 +35,26 @@ static const struct setting rows[] = {
         .help = "use this machine only, and run so many tasks at a time",
         .letter = 'n',
     },
+    HOSTS_ROWS(struct run_options, hosts),
+    {
+        .flag = "programs",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct run_options, programs),
+        .min = 1,
+        .help = "the program's folder on those hosts (default: the same as here)",
+    },
     BROKER_ROWS(struct run_options, broker),
 };
 
 static const struct settings settings = {
     .program = "scoop run",
-    .about = "Runs a program that is linked with libscoop on all cores of this machine, or, when a "
-             "broker is set,\non a cluster whose workers have the same program. Its exit code is "
-             "the program's.",
+    .about =
+        "Runs a program that is linked with libscoop on all cores of this machine, or on those "
+        "of other hosts,\nto which you can log in by ssh without a question and which have "
+        "scoop-worker and the same program;\nor, when a broker is set, on its cluster. In a job "
+        "of SLURM or PBS the hosts are those of the job.\nIts exit code is the program's.",
     .operands = "PROGRAM [ARGUMENT...]",
-    .example = "scoop run -n 4 ./abs",
+    .example = "scoop run --hosts red[00-07]:4,me@blue ./abs",
     .rows = rows,
     .row_count = COUNT_OF(rows),
 };
@@ -100,22 +117,29 @@ static int become(const char *path, char **argv)
 /* ---- with a private cluster ---- */
 
 static pid_t program_pid;
+static volatile sig_atomic_t caught;
+
+static void note(int signal)
+{
+    caught = signal;
+}
 
 static void forward(int signal)
 {
+    caught = signal;
     if (program_pid > 0)
         kill(program_pid, signal);
 }
 
 /* Ctrl-C goes to the program, which is in our process group, and it decides; other requests to end
- * are passed on. */
+ * are passed on. Before there is a program they end the waiting for it. */
 static void prepare_signals(void)
 {
-    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    const struct sigaction only_note = {.sa_handler = note};
     const struct sigaction pass_on = {.sa_handler = forward};
 
-    sigaction(SIGINT, &ignore, NULL);
-    sigaction(SIGQUIT, &ignore, NULL);
+    sigaction(SIGINT, &only_note, NULL);
+    sigaction(SIGQUIT, &only_note, NULL);
     sigaction(SIGTERM, &pass_on, NULL);
     sigaction(SIGHUP, &pass_on, NULL);
 }
@@ -160,33 +184,75 @@ static int await_program(struct local *local)
     }
 }
 
-static int run_privately(unsigned slots, const char *path, char **argv)
+/* Wait until the first host has a worker: when none will, the program need not begin. 0, or the
+ * exit code. */
+static int await_worker(struct local *local)
+{
+    const struct scoop_settings where = {.broker = local->broker, .name = "scoop"};
+    scoop_session *session = scoop_open(&where);
+    unsigned alive = 0;
+
+    while (session != NULL && alive == 0 && caught == 0 && !local_has_ended(local)) {
+        struct scoop_cluster *cluster = NULL;
+
+        if (scoop_cluster(session, ASK_MS, &cluster) == SCOOP_OK)
+            alive = cluster->alive;
+        scoop_cluster_free(cluster);
+        if (alive == 0)
+            clock_sleep_ms(ASK_AGAIN_MS);
+    }
+    scoop_close(session);
+    if (caught != 0)
+        return 128 + caught;
+    return alive > 0 ? 0 : EXIT_FAILED;
+}
+
+static int run_privately(const struct local_config *config, const char *path, char **argv)
 {
     struct problem problem;
     struct local local;
-    char folder[PATH_MAX];
 
-    snprintf(folder, sizeof(folder), "%s", path);
-    *strrchr(folder, '/') = '\0';
-    const struct local_config config = {
-        .slots = slots,
-        .programs = folder[0] != '\0' ? folder : "/",
-    };
     prepare_signals();
-    if (local_start(&config, &local, &problem) != 0) {
+    if (local_start(config, &local, &problem) != 0) {
         fprintf(stderr, "%s: %s\n", settings.program, problem.text);
         return EXIT_FAILED;
     }
-    setenv("SCOOP_BROKER", local.broker, 1);
-    program_pid = start_program(path, argv);
-    const int code = program_pid > 0 ? await_program(&local) : EXIT_FAILED;
+    int code = config->hosts != NULL ? await_worker(&local) : 0;
+    if (code == 0) {
+        setenv("SCOOP_BROKER", local.broker, 1);
+        program_pid = start_program(path, argv);
+        code = program_pid > 0 ? await_program(&local) : EXIT_FAILED;
+    }
     local_stop(&local);
     return code;
+}
+
+static int run(const struct run_options *options, const char *list, const char *path, char **argv)
+{
+    char folder[PATH_MAX];
+    const struct local_hosts hosts = {
+        .list = list,
+        .ssh = options->hosts.ssh,
+        .remote = options->hosts.remote,
+        .external = options->hosts.external,
+    };
+    struct local_config config = {
+        .hosts = list != NULL ? &hosts : NULL,
+        .slots = (unsigned)options->slots,
+        .programs = options->programs,
+    };
+
+    snprintf(folder, sizeof(folder), "%s", path);
+    *strrchr(folder, '/') = '\0';
+    if (config.programs == NULL || list == NULL)
+        config.programs = folder[0] != '\0' ? folder : "/";
+    return run_privately(&config, path, argv);
 }
 
 int verb_run(int argc, char **argv)
 {
     struct run_options options = {.slots = 0};
+    struct place place CLEANUP(place_fini) = {.kind = PLACE_HERE};
     int first = 0;
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, &first);
     char path[PATH_MAX];
@@ -201,9 +267,11 @@ int verb_run(int argc, char **argv)
         fprintf(stderr, "%s: %s: %s\n", settings.program, argv[first], strerror(errno));
         return EXIT_USAGE;
     }
-    options_complete(&options.broker);
-    if (options.slots != 0 || options.broker.broker == NULL)
-        return run_privately((unsigned)options.slots, path, argv + first);
+    if (options_choose(&options.broker, &options.hosts, options.slots, settings.program, &place) !=
+        0)
+        return EXIT_USAGE;
+    if (place.kind != PLACE_BROKER)
+        return run(&options, place.hosts, path, argv + first);
     set_environment(&options.broker);
     return become(path, argv + first);
 }

@@ -2,6 +2,7 @@
  * whole; the secret half of the key pair is never written anywhere; of two agents on a host the
  * newer one stays. */
 #include "agent.h"
+#include "attached.h"
 #include "base/bootstrap.h"
 #include "base/clock.h"
 #include "base/curve.h"
@@ -183,23 +184,36 @@ static void ignore_hangups(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static int prepare(struct service *service, struct problem *problem)
+/* Of the host's agents for its stack, the newest is the only one. */
+static int replace_older(struct service *service, struct problem *problem)
 {
     char lock[RUNDIR_PATH_MAX];
     int rc = 0;
 
+    if ((rc = rundir_make(service->options->run_dir, SSHD_FOLDER, service->folder, problem)) != 0 ||
+        (rc = rundir_path(service->folder, SSHD_LOCK, lock, problem)) != 0)
+        return rc;
+    return takeover_acquire(lock, TAKEOVER_MS, problem);
+}
+
+static int prepare(struct service *service, struct problem *problem)
+{
+    struct bootstrap_config *config = &service->config;
+    int rc = 0;
+
     ignore_hangups();
     if ((rc = read_config(service, problem)) != 0 ||
-        (rc = rundir_make(service->options->run_dir, SSHD_FOLDER, service->folder, problem)) != 0 ||
-        (rc = rundir_path(service->folder, SSHD_LOCK, lock, problem)) != 0 ||
-        (rc = takeover_acquire(lock, TAKEOVER_MS, problem)) != 0)
+        (rc = bootstrap_resolve_origin(config, getenv("SSH_CONNECTION"), problem)) != 0)
+        return rc;
+    if (!config->attached && (rc = replace_older(service, problem)) != 0)
         return rc;
     if (curve_make(&service->pair) != 0)
         return problem_set(problem, -ENOTSUP, "this libzmq was built without CURVE");
-    service->slots = agent_options_slots(&service->options->agent);
+    service->slots = config->slots != 0 ? (uint32_t)config->slots
+                                        : agent_options_slots(&service->options->agent);
     if ((rc = write_answer(service, problem)) != 0 || (rc = await_admission(problem)) != 0)
         return rc;
-    return leave_session(service, problem);
+    return config->attached ? 0 : leave_session(service, problem);
 }
 
 static void wipe_service(struct service *service)
@@ -222,11 +236,13 @@ static int run(const struct options *options)
         .public_key = service.pair.public_half.text,
         .secret_key = service.pair.secret_half.text,
         .slots = service.slots,
-        .programs = options->agent.programs,
-        .grace_ms = (uint32_t)options->agent.grace_ms,
+        .programs =
+            service.config.programs[0] != '\0' ? service.config.programs : options->agent.programs,
+        /* One that is attached has nobody left to work for. */
+        .grace_ms = service.config.attached ? 0 : (uint32_t)options->agent.grace_ms,
         .gone_ms = (uint32_t)service.config.gone_ms,
     };
-    return agent_run(&config);
+    return service.config.attached ? attached_run(&config) : agent_run(&config);
 }
 
 int verb_serve(int argc, char **argv)

@@ -29,6 +29,56 @@ Test(bootstrap, carries_a_configuration_unchanged)
     cr_assert_eq(out.gone_ms, 30000);
 }
 
+Test(bootstrap, carries_what_a_broker_of_one_program_adds)
+{
+    struct bootstrap_config in;
+    struct bootstrap_config out;
+    char text[BOOTSTRAP_CONFIG_MAX];
+
+    given_config(&in);
+    in.attached = true;
+    in.slots = 3;
+    strcpy(in.programs, "/home/me/my programs:/x");
+    cr_assert_gt(bootstrap_write_config(&in, text), 0);
+    cr_assert_eq(bootstrap_read_config(text, &out, &problem), 0, "%s", problem.text);
+    cr_assert(out.attached);
+    cr_assert_eq(out.slots, 3);
+    cr_assert_str_eq(out.programs, in.programs);
+    strcpy(in.programs, "a\nend");
+    cr_assert_eq(bootstrap_write_config(&in, text), -EINVAL);
+}
+
+struct origin_case {
+    char broker[32];
+    char connection[48]; /* "": not set */
+    char expected[48];   /* "": refused */
+};
+
+ParameterizedTestParameters(bootstrap, takes_the_broker_for_where_the_login_came_from)
+{
+    static struct origin_case cases[] = {
+        {"tcp://?:5556", "192.0.2.7 4711 192.0.2.8 22", "tcp://192.0.2.7:5556"},
+        {"tcp://?:5556", "2001:db8::1 4711 2001:db8::2 22", "tcp://[2001:db8::1]:5556"},
+        {"tcp://?:5556", "", "tcp://127.0.0.1:5556"},
+        {"tcp://broker:5556", "192.0.2.7 4711 192.0.2.8 22", "tcp://broker:5556"},
+        {"tcp://?:5556", " 1", ""},
+        {"tcp://?:5556", "\tx 1", ""},
+    };
+    return cr_make_param_array(struct origin_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct origin_case *c, bootstrap, takes_the_broker_for_where_the_login_came_from)
+{
+    struct bootstrap_config config;
+    const char *connection = c->connection[0] != '\0' ? c->connection : NULL;
+
+    given_config(&config);
+    strcpy(config.broker, c->broker);
+    const int result = bootstrap_resolve_origin(&config, connection, &problem);
+    cr_assert_eq(result, c->expected[0] != '\0' ? 0 : -EINVAL);
+    cr_assert_str_eq(config.broker, c->expected[0] != '\0' ? c->expected : c->broker);
+}
+
 Test(bootstrap, refuses_a_configuration_cut_anywhere)
 {
     struct bootstrap_config in;
