@@ -378,7 +378,10 @@ static void take_turn(struct core *core)
     check_timers(core);
     peers_bury(core);
     settle_due(core);
+    durables_turn(core);
+    ask_impatient(core);
     schedule(core);
+    ledger_turn(core);
     flush_peers(core);
 }
 
@@ -389,6 +392,11 @@ void core_step(struct core *core, const struct core_event *event, struct core_ef
     switch (event->type) {
     case CORE_FRAME: take_frame(core, event); break;
     case CORE_UNREACHABLE: take_unreachable(core, event); break;
+    case CORE_JOURNAL_READ: ledger_replay(core, event->position, event->frame); break;
+    case CORE_JOURNAL_OPENED: ledger_open(core, event->position); break;
+    case CORE_JOURNALED: ledger_confirm(core, event->position); break;
+    case CORE_JOURNAL_LOST: ledger_lost(core); break;
+    case CORE_JOURNAL_CHANGED: ask_journal_changed(core, event->journal, event->text); break;
     case CORE_KEY_REVOKED: take_revoked_key(core, event); break;
     case CORE_TURN: take_turn(core); break;
     }
@@ -427,6 +435,7 @@ void core_free(struct core *core)
     core->now_ms = INT64_MAX;
     forget_former(core);
     forget_revoked(core);
+    durables_fini(core);
     functions_fini(core);
     timers_fini(&core->timers);
     task_slab_fini(&core->slab);
@@ -439,6 +448,11 @@ int64_t core_due_ms(const struct core *core)
     const struct task *task = timers_first(&core->timers);
 
     return task != NULL ? task->terms->due_ms : INT64_MAX;
+}
+
+int core_keep_durables(struct core *core, int64_t keep_ms)
+{
+    return durables_init(core, keep_ms);
 }
 
 const struct core_counters *core_counters(const struct core *core)

@@ -42,10 +42,22 @@ struct core_key {
 };
 
 enum core_event_type {
-    CORE_FRAME,       /* a message came in */
-    CORE_UNREACHABLE, /* the operating system closed the connection of `route` */
-    CORE_KEY_REVOKED, /* `key` is admitted no more: its links end now */
-    CORE_TURN,        /* the input of this turn is handled: look at the timers, schedule, flush */
+    CORE_FRAME,          /* a message came in */
+    CORE_UNREACHABLE,    /* the operating system closed the connection of `route` */
+    CORE_JOURNAL_READ,   /* at the start: `frame` is the entry at `position`; in order */
+    CORE_JOURNAL_OPENED, /* that was all; the next batch gets the position after `position` */
+    CORE_JOURNALED,      /* all up to `position` is in the journal */
+    CORE_JOURNAL_LOST, /* the journal lost what it had: all that is needed is to be written again */
+    CORE_JOURNAL_CHANGED, /* it is `journal` now, because of `text` */
+    CORE_KEY_REVOKED,     /* `key` is admitted no more: its links end now */
+    CORE_TURN, /* the input of this turn is handled: look at the timers, schedule, flush */
+};
+
+/* How the journal of durable tasks is. */
+enum core_journal {
+    CORE_JOURNAL_AWAY, /* it does not answer */
+    CORE_JOURNAL_FULL, /* it has no room */
+    CORE_JOURNAL_UP,
 };
 
 struct core_event {
@@ -54,12 +66,18 @@ struct core_event {
     int64_t now_ms;
     struct core_route route;
     struct core_key key;
-    struct blob *frame; /* CORE_FRAME: borrowed; the core takes references of its own */
+    struct blob *frame; /* CORE_FRAME, CORE_JOURNAL_READ: borrowed; the core takes references */
+    uint64_t position;  /* of the journal's events */
+    enum core_journal journal;
+    const char *text; /* borrowed */
 };
 
 enum core_effect_type {
     CORE_SEND, /* send `frame` to `route` on the socket of `role` */
     CORE_NOTE, /* write a log line */
+    /* Append `frame`, a batch of records, to the journal. Positions are given in this order. */
+    CORE_JOURNAL,
+    CORE_TRIM, /* nothing before `position` of the journal is needed */
 };
 
 struct core_effect {
@@ -67,6 +85,7 @@ struct core_effect {
     enum wire_role role;
     struct core_route route;
     struct blob *frame; /* owned by the effects */
+    uint64_t position;
     enum log_level level;
     const char *event; /* literal */
     char text[192];    /* fields of the log line */
@@ -89,6 +108,10 @@ void core_effects_fini(struct core_effects *effects);
 NODISCARD struct core *core_new(uint64_t epoch, const char *version, int64_t now_ms);
 void core_free(struct core *core);
 
+/* Before the first step: take durable tasks. The events of a journal will come. An outcome is kept
+ * for keep_ms after its end, or after this broker's start. -ENOMEM. */
+NODISCARD int core_keep_durables(struct core *core, int64_t keep_ms);
+
 /* Handle one event; what is to be done is appended to `effects`. */
 void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
 
@@ -97,6 +120,7 @@ int64_t core_due_ms(const struct core *core);
 
 /* Counters for /metrics and STATUS. */
 struct core_counters {
+    uint64_t durable; /* durable tasks that are kept, ended or not */
     uint64_t ready;
     uint64_t leased;
     uint64_t resting; /* failed and waiting for their next try */

@@ -56,6 +56,7 @@ add_function(struct core *core, const struct wire_function *wire, uint8_t *key, 
         .number = (uint16_t)core->function_count,
         .key = key,
         .wire = *wire,
+        .ask = ask_of_function(wire),
     };
     function->wire.number = function->number;
     function->wire.program.data = key + sizeof(struct key_head);

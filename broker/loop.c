@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/zframe.h"
+#include "journal.h"
 #include "meter.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,9 @@
 /* A descriptor that got a new connection this recently is not believed closed: the monitor's
  * event may be about the connection that had the number before. */
 #define REUSE_MS 50
+
+/* Index of stop_fd among what is polled. */
+#define STOP_ITEM 5
 
 /* Index of each role's port; wire_role counts from 1. */
 enum { CLIENTS, AGENTS, PORT_COUNT };
@@ -49,6 +53,10 @@ struct loop {
     atomic_int_least64_t beat_ms;
     struct meter *meter;
     int64_t metered_ms;
+    struct journal *journal;
+    struct journal_news news; /* that the core knows */
+    bool reading;             /* more of the journal is there to be taken */
+    bool broken;              /* an append failed */
 };
 
 /* ---- effects ---- */
@@ -73,6 +81,12 @@ static void carry_out_send(struct loop *loop, const struct core_effect *effect)
                  strerror(-result));
 }
 
+static void carry_out_journal(struct loop *loop, const struct core_effect *effect)
+{
+    if (journal_append(loop->journal, blob_ref(effect->frame)) != 0)
+        loop->broken = true;
+}
+
 static void carry_out(struct loop *loop)
 {
     for (size_t i = 0; i < loop->effects.count; i++) {
@@ -80,6 +94,8 @@ static void carry_out(struct loop *loop)
 
         switch (effect->type) {
         case CORE_SEND: carry_out_send(loop, effect); break;
+        case CORE_JOURNAL: carry_out_journal(loop, effect); break;
+        case CORE_TRIM: journal_trim(loop->journal, effect->position); break;
         case CORE_NOTE: log_event(effect->level, effect->event, "%s", effect->text); break;
         }
     }
@@ -225,6 +241,63 @@ static void read_revoked(struct loop *loop)
         step(loop, &event);
 }
 
+/* ---- the journal ---- */
+
+/* Entries of the journal that the core takes in one turn. */
+#define ENTRIES_PER_TURN 16
+
+static void
+tell_journal(struct loop *loop, enum core_event_type type, const struct journal_news *news)
+{
+    struct core_event event = {
+        .type = type,
+        .position = news->position,
+        .journal = news->state == JOURNAL_UP     ? CORE_JOURNAL_UP
+                   : news->state == JOURNAL_FULL ? CORE_JOURNAL_FULL
+                                                 : CORE_JOURNAL_AWAY,
+        .text = news->reason,
+    };
+
+    step(loop, &event);
+}
+
+static void read_entries(struct loop *loop)
+{
+    struct core_event event = {.type = CORE_JOURNAL_READ};
+    int count = 0;
+
+    for (; count < ENTRIES_PER_TURN; count++) {
+        struct blob *batch CLEANUP(blob_unref_p) =
+            journal_take_replay(loop->journal, &event.position);
+
+        if (batch == NULL)
+            break;
+        event.frame = batch;
+        step(loop, &event);
+    }
+    loop->reading = count == ENTRIES_PER_TURN;
+}
+
+static void read_journal(struct loop *loop)
+{
+    struct journal_news news;
+
+    if (loop->journal == NULL)
+        return;
+    if (!loop->news.open)
+        read_entries(loop);
+    journal_take(loop->journal, &news);
+    if (news.state != loop->news.state || strcmp(news.reason, loop->news.reason) != 0)
+        tell_journal(loop, CORE_JOURNAL_CHANGED, &news);
+    if (news.open && !loop->news.open)
+        tell_journal(loop, CORE_JOURNAL_OPENED, &news);
+    if (news.losses != loop->news.losses)
+        tell_journal(loop, CORE_JOURNAL_LOST, &news);
+    if (news.open && news.position != loop->news.position)
+        tell_journal(loop, CORE_JOURNALED, &news);
+    loop->news = news;
+}
+
 /* ---- the loop ---- */
 
 /* How long the next turn may be waited for. */
@@ -232,7 +305,7 @@ static long patience_ms(const struct loop *loop)
 {
     const int64_t left_ms = core_due_ms(loop->core) - clock_now_ms();
 
-    if (left_ms <= 0)
+    if (left_ms <= 0 || loop->reading)
         return 0;
     return left_ms < TURN_MS ? (long)left_ms : TURN_MS;
 }
@@ -245,6 +318,7 @@ static void take_turn(struct loop *loop)
     for (int i = 0; i < PORT_COUNT; i++)
         read_monitor(loop, &loop->ports[i]);
     read_revoked(loop);
+    read_journal(loop);
     for (int i = 0; i < PORT_COUNT; i++)
         receive_messages(loop, &loop->ports[i]);
     step(loop, &turn);
@@ -265,14 +339,20 @@ int loop_run(struct loop *loop, int stop_fd)
         {.socket = loop->ports[AGENTS].monitor, .events = ZMQ_POLLIN},
         {.socket = loop->revoked, .events = ZMQ_POLLIN},
         {.fd = stop_fd, .events = ZMQ_POLLIN},
+        {.fd = loop->journal != NULL ? journal_fd(loop->journal) : -1, .events = ZMQ_POLLIN},
     };
+    const int count = (int)COUNT_OF(items) - (loop->journal == NULL);
 
     for (;;) {
-        if (zmq_poll(items, COUNT_OF(items), patience_ms(loop)) < 0 && zmq_errno() != EINTR)
+        if (zmq_poll(items, count, patience_ms(loop)) < 0 && zmq_errno() != EINTR)
             return -zmq_errno();
         take_turn(loop);
-        if ((items[COUNT_OF(items) - 1].revents & ZMQ_POLLIN) != 0)
+        if ((items[STOP_ITEM].revents & ZMQ_POLLIN) != 0)
             return 0;
+        if (loop->news.state == JOURNAL_ENDED)
+            return -ESTALE;
+        if (loop->broken)
+            return -ENOMEM;
     }
 }
 
@@ -343,10 +423,12 @@ int loop_new(const struct loop_config *config, struct loop **out, const char **e
     if (loop == NULL)
         return -ENOMEM;
     loop->meter = config->meter;
+    loop->journal = config->journal;
     loop->ports[CLIENTS].role = WIRE_CLIENT;
     loop->ports[AGENTS].role = WIRE_AGENT;
     loop->core = core_new((uint64_t)clock_wall_ms(), settings_version(), clock_now_ms());
-    if (loop->core == NULL)
+    if (loop->core == NULL ||
+        (config->journal != NULL && core_keep_durables(loop->core, config->keep_ms) != 0))
         goto fail;
     *endpoint = LOOP_REVOKE_ENDPOINT;
     if ((result = open_revoked(config, loop)) != 0)
@@ -390,6 +472,11 @@ void loop_free(struct loop *loop)
     core_free(loop->core);
     core_effects_fini(&loop->effects);
     free(loop);
+}
+
+const char *loop_reason(const struct loop *loop)
+{
+    return loop->news.reason;
 }
 
 int64_t loop_beat(const struct loop *loop)

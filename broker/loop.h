@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct loop;
+struct journal;
 struct meter;
 
 /* A thread of the broker that takes back the admission of a worker's key sends its 40 characters
@@ -25,6 +26,8 @@ struct loop_config {
      * or a negative errno, which loop_new() returns. */
     int (*secure)(void *secure_data, void *socket, enum wire_role role);
     void *secure_data;
+    struct journal *journal; /* of durable tasks; borrowed while the loop lives; NULL: none */
+    int64_t keep_ms;         /* their outcomes */
     struct meter *meter; /* shown the core's counters; borrowed while the loop lives; NULL: none */
 };
 
@@ -33,9 +36,13 @@ struct loop_config {
 NODISCARD int loop_new(const struct loop_config *config, struct loop **out, const char **endpoint);
 void loop_free(struct loop *loop);
 
-/* Run until a readable `stop_fd` (signalfd). Returns 0 after flushing, or a negative errno when
- * polling fails. */
+/* Run until a readable `stop_fd` (signalfd). Returns 0 after flushing, a negative errno when
+ * polling fails, or -ESTALE when the journal must not be used any more, which has been logged: see
+ * loop_reason(). */
 NODISCARD int loop_run(struct loop *loop, int stop_fd);
+
+/* Why loop_run() returned -ESTALE. Borrowed. */
+const char *loop_reason(const struct loop *loop);
 
 /* Monotonic time of the last turn, for the health check. */
 int64_t loop_beat(const struct loop *loop);

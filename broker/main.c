@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/signals.h"
+#include "journal.h"
 #include "loop.h"
 #include "monitor.h"
 #include "options.h"
@@ -13,7 +14,41 @@
 #include <unistd.h>
 #include <zmq.h>
 
+/* At the end: outcomes that were not written run again, so this is no more than politeness. */
+#define JOURNAL_FLUSH_MS 300
+
+/* Without --journal *out stays NULL. */
+static int open_journal(const struct options *options,
+                        struct metrics *metrics,
+                        struct journal **out,
+                        struct problem *problem)
+{
+    const struct journal_config config = {
+        .url = options->journal,
+        .password_file = options->journal_password,
+        .name = options->journal_name,
+        .mark_file = options->journal_mark,
+        .init = options->journal_init,
+        .salvage = options->journal_salvage,
+        .metrics = metrics,
+    };
+
+    if (options->journal[0] == '\0')
+        return 0;
+    /* The URL may hold a password, so it is not shown. */
+    if (!redis_url_is_valid(options->journal))
+        return problem_set(
+            problem, -EINVAL,
+            "journal: what is set is not redis://[:PASSWORD@]HOST[:PORT][/DATABASE]");
+    if (!journal_name_is_valid(options->journal_name))
+        return problem_set(problem, -EINVAL,
+                           "journal-name: \"%s\" is not 1 to 64 letters, digits, '-', '_', '.'",
+                           options->journal_name);
+    return journal_start(&config, out, problem);
+}
+
 static int serve(const struct options *options,
+                 struct journal *journal,
                  struct trust *trust,
                  struct monitor *monitor,
                  void *context,
@@ -26,6 +61,8 @@ static int serve(const struct options *options,
         .worker_listen = options->worker_listen,
         .secure = trust_secure,
         .secure_data = trust,
+        .journal = journal,
+        .keep_ms = (int64_t)options->keep_results_s * 1000,
         .meter = monitor_meter(monitor),
     };
     struct loop *loop = NULL;
@@ -43,7 +80,8 @@ static int serve(const struct options *options,
         rc = loop_run(loop, stop_fd);
         log_info("stopped", "result=%d", rc);
         if (rc != 0)
-            problem_set(problem, rc, "the loop ended: %s", zmq_strerror(-rc));
+            problem_set(problem, rc, "the loop ended: %s",
+                        rc == -ESTALE ? loop_reason(loop) : zmq_strerror(-rc));
     }
     monitor_end(monitor);
     trust_end(trust);
@@ -54,6 +92,7 @@ static int serve(const struct options *options,
 static int run(const struct options *options, struct problem *problem)
 {
     struct trust *trust = NULL;
+    struct journal *journal = NULL;
     int rc = harden_process(problem);
 
     if (rc != 0)
@@ -65,7 +104,10 @@ static int run(const struct options *options, struct problem *problem)
         return problem_set(problem, -errno, "cannot start: %s", strerror(errno));
     rc = trust_start(options, context, monitor_metrics(monitor), &trust, problem);
     if (rc == 0)
-        rc = serve(options, trust, monitor, context, stop_fd, problem);
+        rc = open_journal(options, monitor_metrics(monitor), &journal, problem);
+    if (rc == 0)
+        rc = serve(options, journal, trust, monitor, context, stop_fd, problem);
+    journal_stop(journal, JOURNAL_FLUSH_MS);
     trust_stop(trust);
     monitor_free(monitor);
     zmq_ctx_term(context);

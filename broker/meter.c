@@ -20,6 +20,7 @@ static const struct row {
     {"scoop_tasks_leased", GAUGE_U64, FIELD(leased), "Tasks held by agents."},
     {"scoop_tasks_resting", GAUGE_U64, FIELD(resting),
      "Failed tasks that wait for their next try."},
+    {"scoop_tasks_durable", GAUGE_U64, FIELD(durable), "Durable tasks kept, ended or not."},
     {"scoop_tasks_accepted_total", COUNTER, FIELD(accepted), "Tasks accepted from clients."},
     {"scoop_tasks_done_total", COUNTER, FIELD(done), "Tasks that ended well."},
     {"scoop_tasks_failed_total", COUNTER, FIELD(failed), "Tasks that ended otherwise."},

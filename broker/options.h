@@ -25,6 +25,13 @@ struct options {
     const char *ssh_user;
     const char *run_dir;
     uint64_t gone_ms;
+    const char *journal;          /* URL of Redis; "": no durable tasks */
+    const char *journal_password; /* file; "": none */
+    const char *journal_name;
+    const char *journal_mark; /* file; "": none */
+    bool journal_init;
+    bool journal_salvage;
+    uint64_t keep_results_s;
     const char *listen; /* of /health and /metrics; NULL: see monitor_begin() */
     bool health;
 };

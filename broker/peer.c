@@ -72,6 +72,25 @@ void core_send(struct core *core,
     effect->frame = frame;
 }
 
+int core_journal(struct core *core, struct blob *batch)
+{
+    struct core_effect *effect = new_effect(core->effects);
+
+    if (effect == NULL)
+        return -ENOMEM;
+    *effect = (struct core_effect){.type = CORE_JOURNAL, .frame = batch};
+    return 0;
+}
+
+/* A trim that is dropped is made up for by the next one. */
+void core_trim(struct core *core, uint64_t position)
+{
+    struct core_effect *effect = new_effect(core->effects);
+
+    if (effect != NULL)
+        *effect = (struct core_effect){.type = CORE_TRIM, .position = position};
+}
+
 /* ---- peers ---- */
 
 void peer_send(struct core *core, struct peer *peer, struct blob *frame)

@@ -79,3 +79,63 @@ int record_get(struct wire_cursor *c, struct record *out, uint8_t *version)
         return -ENOTSUP;
     return 0;
 }
+
+/* ---- bodies ---- */
+
+#define TASK_FIXED_BYTES 15
+#define DONE_FIXED_BYTES 7
+
+struct blob *
+record_task_body(uint32_t limit_ms, const struct wire_options *options, struct wire_bytes request)
+{
+    struct blob *body = blob_new(TASK_FIXED_BYTES + request.size);
+
+    if (body == NULL)
+        return NULL;
+    wire_put_u32(body, limit_ms);
+    wire_put_u16(body, options->retries);
+    wire_put_u32(body, options->backoff_ms);
+    wire_put_u8(body, (uint8_t)(options->priority + 128));
+    wire_put_u32(body, options->expires_ms);
+    wire_put_bytes(body, request.data, request.size);
+    return body;
+}
+
+int record_get_task(const struct blob *body, struct record_task *out)
+{
+    struct wire_cursor c = record_cursor(body->data, body->size);
+
+    out->limit_ms = wire_get_u32(&c);
+    out->options.retries = wire_get_u16(&c);
+    out->options.backoff_ms = wire_get_u32(&c);
+    out->options.priority = (int8_t)(wire_get_u8(&c) - 128);
+    out->options.expires_ms = wire_get_u32(&c);
+    if (wire_get_function(&c, &out->function) != 0)
+        return -EPROTO;
+    out->argument = wire_get_bytes(&c, (size_t)(c.end - c.at));
+    return wire_read_ok(&c);
+}
+
+struct blob *record_done_body(const struct wire_attempt *outcome, uint16_t attempts)
+{
+    struct blob *body = blob_new(DONE_FIXED_BYTES + outcome->bytes.size);
+
+    if (body == NULL)
+        return NULL;
+    wire_put_u8(body, (uint8_t)outcome->outcome);
+    wire_put_u16(body, attempts);
+    wire_put_u32(body, outcome->run_us);
+    wire_put_bytes(body, outcome->bytes.data, outcome->bytes.size);
+    return body;
+}
+
+int record_get_done(const struct blob *body, struct wire_attempt *out)
+{
+    struct wire_cursor c = record_cursor(body->data, body->size);
+
+    *out = (struct wire_attempt){.outcome = (enum wire_outcome)wire_get_u8(&c)};
+    out->attempt = wire_get_u16(&c);
+    out->run_us = wire_get_u32(&c);
+    out->bytes = wire_get_bytes(&c, (size_t)(c.end - c.at));
+    return out->outcome < WIRE_OUTCOME_END ? wire_read_ok(&c) : -EPROTO;
+}

@@ -51,6 +51,28 @@ void record_seal(struct blob *batch);
  * the last two the cursor stands behind the record, and *out is what its head says. */
 NODISCARD int record_get(struct wire_cursor *c, struct record *out, uint8_t *version);
 
+/* ---- bodies ---- */
+
+/* TASK: u32 limit in ms, options (u16 retries, u32 back-off in ms, u8 priority + 128, u32 expiry in
+ * ms), a function record as on the wire, and the argument up to the end. */
+struct record_task {
+    uint32_t limit_ms;
+    struct wire_options options;
+    struct wire_function function;
+    struct wire_bytes argument;
+};
+
+/* `request`: function record and argument as they came. Owned by the caller; NULL: out of memory. */
+NODISCARD struct blob *
+record_task_body(uint32_t limit_ms, const struct wire_options *options, struct wire_bytes request);
+/* Views into the body. 0 or -EPROTO. */
+NODISCARD int record_get_task(const struct blob *body, struct record_task *out);
+
+/* DONE: u8 outcome, u16 attempts, u32 run time in us, and the outcome's bytes up to the end. */
+NODISCARD struct blob *record_done_body(const struct wire_attempt *outcome, uint16_t attempts);
+/* Views into the body; `attempt` is how many there were. 0 or -EPROTO. */
+NODISCARD int record_get_done(const struct blob *body, struct wire_attempt *out);
+
 /* A cursor over a batch. */
 static inline struct wire_cursor record_cursor(const void *data, size_t size)
 {

@@ -110,15 +110,15 @@ static int apply_options(struct core *core, struct task *task, const struct wire
     return timers_set(&core->timers, task, core->now_ms + options->expires_ms);
 }
 
-/* A task that is in its session's roster and in no list. NULL: out of memory. */
-static struct task *
-new_task(struct core *core, struct session *s, const struct wire_options *options)
+struct task *
+session_new_task(struct core *core, struct session *s, const struct wire_options *options)
 {
     const struct session_task entry = {.task = task_new(&core->slab)};
 
     if (entry.task == NULL)
         return NULL;
     entry.task->no = s->tasks.next_no;
+    entry.task->session = s;
     if (apply_options(core, entry.task, options) == 0 && roster_add(&s->tasks, &entry) == 0)
         return entry.task;
     timers_stop(&core->timers, entry.task);
@@ -138,16 +138,19 @@ static int accept_task(struct core *core,
 
     if (body->bad)
         return -EPROTO;
-    struct task *task = new_task(core, s, &run->options);
+    struct task *task = session_new_task(core, s, &run->options);
     if (task == NULL)
         return -ENOMEM;
-    task->session = s;
     task->frame = blob_ref(frame);
     task->argument = argument.data;
     task->argument_bytes = (uint32_t)argument.size;
     task->limit_ms = run->limit_ms;
     task->function = s->functions[run->function]->number;
     s->bytes += argument.size;
+    if (s->functions[run->function]->ask != ASK_NOTHING) {
+        ask(core, task);
+        return 0;
+    }
     core->counters.accepted++;
     /* The newest children first: depth first, so that few of their parents wait at a time. */
     session_queue(core, task, s->peer->role == WIRE_AGENT);
@@ -204,6 +207,18 @@ void session_flush(struct core *core, struct session *s)
     peer_send(core, s->peer, steal(&s->results));
 }
 
+/* What the broker itself was asked for is no task that anybody counts. */
+static void
+count_outcome(struct core *core, const struct task *task, const struct wire_attempt *outcome)
+{
+    if (core->function_by_number[task->function]->ask != ASK_NOTHING)
+        return;
+    if (outcome->outcome == WIRE_OK)
+        core->counters.done++;
+    else
+        core->counters.failed++;
+}
+
 void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome)
 {
     struct session *s = task->session;
@@ -217,10 +232,11 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
 
     roster_remove(&s->tasks, task->no);
     s->bytes -= task->argument_bytes;
-    if (outcome->outcome == WIRE_OK)
-        core->counters.done++;
-    else
-        core->counters.failed++;
+    count_outcome(core, task, outcome);
+    if (s == core->durables.session) {
+        durable_end(core, task, outcome);
+        return;
+    }
     if (s->results != NULL &&
         s->results->size + outcome->bytes.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
         session_flush(core, s);
@@ -246,6 +262,8 @@ static void drop_task(struct core *core, struct task *task)
     }
     if (task->state == TASK_READY)
         session_unqueue(core, task);
+    if (task->state == TASK_ASKING && task->asked != NULL)
+        task_list_remove(task->asked, task);
     settle(core, task, TASK_CANCEL, NULL);
 }
 

@@ -30,6 +30,7 @@ void settle(struct core *core,
     case TASK_QUEUE_FRONT: session_queue(core, task, true); return;
     case TASK_REST: core->counters.resting++; return;
     case TASK_REFUSE:
+    case TASK_WAIT:
     case TASK_SEND:
     case TASK_SEND_REVOKE: core->counters.illegal++; return;
     }

@@ -7,6 +7,7 @@
 #include "base/roster.h"
 #include "base/wire.h"
 #include "core.h"
+#include "durable.h"
 #include "ready.h"
 #include "task.h"
 #include "terms.h"
@@ -41,6 +42,7 @@ struct function {
     uint16_t number;
     uint32_t mean_us; /* of the run time, moving; valid once measured */
     bool measured;
+    enum core_ask ask;
     bool nests;                /* a task of it has waited for its children */
     struct wire_function wire; /* views into `key` */
     uint8_t *key;              /* owned: sizes, SHA-256, program, name; see functions.c */
@@ -126,6 +128,7 @@ struct core {
     uint32_t function_count;
     struct task_slab slab;
     struct timers timers;
+    struct durables durables;
     struct core_counters counters;
 };
 
@@ -149,6 +152,9 @@ void core_send(struct core *core,
                enum wire_role role,
                const struct core_route *route,
                struct blob *frame);
+/* Append a batch to the journal; takes it. -ENOMEM: not taken. */
+NODISCARD int core_journal(struct core *core, struct blob *batch);
+void core_trim(struct core *core, uint64_t position);
 /* Send REFUSED to whoever sent this event's frame. */
 void core_refuse(struct core *core,
                  const struct core_event *event,
@@ -193,6 +199,9 @@ void functions_fini(struct core *core);
 
 /* Give the peer its session, if it has none yet. -ENOMEM. */
 NODISCARD int session_open(struct core *core, struct peer *peer);
+/* A task that is READY, in the session's roster, and in no list. NULL: out of memory. */
+NODISCARD struct task *
+session_new_task(struct core *core, struct session *s, const struct wire_options *options);
 void session_free(struct session *session); /* NULL is accepted */
 /* FUNCTION and SUBMIT; -EPROTO, or -EDQUOT over a limit (then *what is a text for people). */
 NODISCARD int session_define(struct core *core, struct session *s, struct wire_cursor *body);

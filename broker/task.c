@@ -22,6 +22,7 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
             [TASK_LEASE] = {TASK_LEASED, TASK_SEND},
             [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
             [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
+            [TASK_ASK] = {TASK_ASKING, TASK_WAIT},
         },
     [TASK_LEASED] =
         {
@@ -46,6 +47,11 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
             [TASK_LOSS] = {TASK_FREE, TASK_DROP},
             [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
             [TASK_RETRY] = {TASK_FREE, TASK_DROP},
+        },
+    [TASK_ASKING] =
+        {
+            [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
+            [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
         },
 };
 

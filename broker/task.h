@@ -13,6 +13,8 @@
 
 struct session;
 struct agent;
+struct durable;
+struct task_list;
 struct terms;
 
 /* Tries before a task is given up. */
@@ -25,6 +27,7 @@ enum task_state {
     TASK_LEASED,
     TASK_RESTING, /* failed, and waits to be tried again */
     TASK_REVOKED,
+    TASK_ASKING, /* for the broker itself: see ask.c */
     TASK_STATE_END,
 };
 
@@ -39,6 +42,7 @@ enum task_event {
     TASK_DUE,    /* its rest is over */
     TASK_EXPIRE, /* it was not started in time */
     TASK_CANCEL,
+    TASK_ASK, /* its function is the broker's own */
     TASK_EVENT_END,
 };
 
@@ -50,6 +54,7 @@ enum task_action {
     TASK_DROP,        /* task_free() */
     TASK_QUEUE_BACK,  /* to the back of its session's queue */
     TASK_QUEUE_FRONT, /* to the front */
+    TASK_WAIT,        /* it waits for the broker's own answer */
     TASK_REST,        /* it stands in no list until its timer is due */
     TASK_SEND_REVOKE, /* tell the agent */
 };
@@ -60,6 +65,10 @@ struct task {
     struct session *session; /* borrowed; NULL once revoked */
     struct agent *agent;     /* borrowed; NULL while no agent holds it */
     struct terms *terms;     /* owned; NULL: nothing out of the ordinary was asked for */
+    union {
+        struct durable *durable; /* borrowed: what it computes; NULL: a session's own task */
+        struct task_list *asked; /* while ASKING: the list that it stands in; NULL: none */
+    };
     struct blob *frame;      /* shared: the SUBMIT frame that holds the argument */
     const uint8_t *argument; /* inside it */
     uint64_t no;             /* the session's number of it */

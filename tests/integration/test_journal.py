@@ -43,6 +43,11 @@ class Probe:
     def records(self):
         return int(re.search(r"records=(\d+)", self.wait("open")).group(1))
 
+    def ended(self):
+        """Why it ended by itself."""
+        self.program.wait()
+        return self.wait("state ended")
+
     def close(self):
         self.program.process.stdin.close()
         assert self.program.wait() == 0, self.lines()
@@ -165,8 +170,8 @@ def test_an_emptied_journal_is_refused_until_init_accepts_it(probe, server, tmp_
     probe(mark=mark).close()
     server.connect().flushall()
     refused = probe(mark=mark, opened=False)
-    assert refused.wait("state ended").startswith(f"state ended {JOURNAL} is empty, and {mark} expects ")
-    assert "--journal-init" in refused.wait("state ended")
+    assert refused.ended().startswith(f"state ended {JOURNAL} is empty, and {mark} expects ")
+    assert "--journal-init" in refused.ended()
     accepted = probe("init", mark=mark)
     accepted.close()
     probe(mark=mark).close()
@@ -176,13 +181,13 @@ def test_another_journal_than_the_marked_one_is_refused(probe, server, tmp_path)
     mark = tmp_path / "mark"
     probe(mark=mark).close()
     server.connect().hset(BROKER, "identity", "0" * 32)
-    assert " is another journal, and " in probe(mark=mark, opened=False).wait("state ended")
+    assert " is another journal, and " in probe(mark=mark, opened=False).ended()
 
 
 def test_a_journal_without_its_end_is_refused(probe, server):
     probe().close()
     server.connect().delete(JOURNAL)
-    assert "part of it is lost" in probe(opened=False).wait("state ended")
+    assert "part of it is lost" in probe(opened=False).ended()
 
 
 # ---- two brokers ----
@@ -191,7 +196,7 @@ def test_a_journal_without_its_end_is_refused(probe, server):
 def test_a_second_broker_shuts_the_first_one_out(probe, server):
     older = probe()
     newer = probe()
-    assert f"another broker has taken {JOURNAL} over" in older.wait("state ended", 5)
+    assert f"another broker has taken {JOURNAL} over" in older.ended()
     newer.say("put", 1, "mine")
     newer.wait_written(3)
     newer.close()
@@ -207,7 +212,7 @@ def test_a_newer_record_is_refused_by_name(probe):
     writer.wait_written(2)
     writer.close()
     assert re.search(rf"{JOURNAL} entry 2-0: record 9 version 1 .* is of a newer scoop",
-                     probe(opened=False).wait("state ended"))
+                     probe(opened=False).ended())
 
 
 def test_a_flipped_bit_is_refused_by_name_and_left_out_when_salvaging(probe, server):
@@ -224,7 +229,7 @@ def test_a_flipped_bit_is_refused_by_name_and_left_out_when_salvaging(probe, ser
     for (number, before) in entries[:2]:
         redis.xadd(JOURNAL, before, number)
     redis.xadd(JOURNAL, fields, entries[2][0])
-    refused = probe(opened=False).wait("state ended")
+    refused = probe(opened=False).ended()
     assert f"{JOURNAL} entry 3-0: record TASK of id 0000000000000100 has a wrong checksum" in refused
     assert "--journal-salvage" in refused
     assert probe("salvage").replayed() == ["TASK 255 good"]

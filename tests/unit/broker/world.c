@@ -21,6 +21,8 @@ struct world given_world(void)
 void finish(struct world *w)
 {
     core_free(w->core);
+    for (size_t i = 0; i < w->journal_count; i++)
+        blob_unref(w->journal[i]);
     core_effects_fini(&w->effects);
     for (size_t i = 0; i < w->end_count; i++) {
         link_fini(&w->ends[i]->link);
@@ -89,6 +91,12 @@ void carry_out(struct world *w)
     for (size_t i = 0; i < w->effects.count; i++) {
         const struct core_effect *effect = &w->effects.items[i];
 
+        if (effect->type == CORE_JOURNAL) {
+            cr_assert_lt(w->journal_count, BATCHES_MAX);
+            w->journal[w->journal_count++] = blob_ref(effect->frame);
+        }
+        if (effect->type == CORE_TRIM)
+            w->trimmed = effect->position;
         for (size_t e = 0; effect->type == CORE_SEND && e < w->end_count; e++) {
             if (w->ends[e]->role == effect->role &&
                 w->ends[e]->route.bytes[0] == effect->route.bytes[0])

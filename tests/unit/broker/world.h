@@ -9,7 +9,8 @@
 #include "base/link.h"
 #include "broker/core.h"
 
-#define TASKS_MAX 64
+#define TASKS_MAX   64
+#define BATCHES_MAX 512
 
 /* A client or an agent: its end of a link and what it has received. */
 struct end {
@@ -43,6 +44,9 @@ struct world {
     int64_t now_ms;
     struct end *ends[8];
     size_t end_count;
+    struct blob *journal[BATCHES_MAX]; /* what the core had journaled: positions 1, 2, 3, ... */
+    size_t journal_count;
+    uint64_t trimmed;
 };
 
 struct world given_world(void);

@@ -1,0 +1,265 @@
+/* Tasks for the broker itself: no agent ever sees them. A task that asks stands in one list until
+ * it is answered: `early`, or that of the durable task which it waits for. */
+#include "durable.h"
+
+#include "state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NO_JOURNAL "this broker keeps no durable tasks: it was started without --journal"
+
+enum core_ask ask_of_function(const struct wire_function *wire)
+{
+    static const struct {
+        const char *name;
+        enum core_ask ask;
+    } rows[] = {
+        {"broker.submit", ASK_SUBMIT},
+        {"broker.wait", ASK_WAIT},
+        {"broker.forget", ASK_FORGET},
+    };
+
+    for (size_t i = 0; wire->program.size == 0 && i < COUNT_OF(rows); i++) {
+        if (wire->name.size == strlen(rows[i].name) &&
+            memcmp(wire->name.data, rows[i].name, wire->name.size) == 0)
+            return rows[i].ask;
+    }
+    return ASK_NOTHING;
+}
+
+/* ---- answers ---- */
+
+void ask_answer(struct core *core, struct task *task, const struct wire_attempt *outcome)
+{
+    task->asked = NULL;
+    settle(core, task, TASK_OUTCOME, outcome);
+}
+
+static void answer_well(struct core *core, struct task *task)
+{
+    ask_answer(core, task, &(struct wire_attempt){.outcome = WIRE_OK});
+}
+
+void ask_refuse(struct core *core, struct task *task, const char *format, ...)
+{
+    char text[300];
+    va_list fields;
+
+    va_start(fields, format);
+    vsnprintf(text, sizeof(text), format, fields);
+    va_end(fields);
+    const struct wire_failure failure = {.text = {(const uint8_t *)text, strlen(text)}};
+
+    task->asked = NULL;
+    settle_failure(core, task, TASK_OUTCOME, WIRE_REFUSED_TASK, &failure);
+}
+
+void ask_refuse_all(struct core *core, struct task_list *list, const char *text)
+{
+    while (list->head != NULL) {
+        struct task *task = list->head;
+
+        task_list_remove(list, task);
+        ask_refuse(core, task, "%s", text);
+    }
+}
+
+static void wait_in(struct task *task, struct task_list *list)
+{
+    task_list_push_back(list, task);
+    task->asked = list;
+}
+
+/* ---- the journal's state ---- */
+
+/* Why nothing can be journaled, or not soon; NULL: it can. */
+static const char *trouble(const struct core *core, char text[300])
+{
+    const struct durables *all = &core->durables;
+    const bool patient = core->now_ms - all->down_ms < DURABLE_PATIENCE_MS;
+
+    if (all->session == NULL)
+        return NO_JOURNAL;
+    if (all->state == CORE_JOURNAL_UP || (all->state == CORE_JOURNAL_AWAY && patient))
+        return NULL;
+    snprintf(text, 300, "the journal %s: %s",
+             all->state == CORE_JOURNAL_FULL ? "is full" : "does not answer", all->reason);
+    return text;
+}
+
+/* Those who were not accepted yet never will be; their records may be in the journal. */
+static void refuse_unaccepted(struct core *core, const char *why)
+{
+    struct durable *next = NULL;
+
+    for (struct durable *d = core->durables.unconfirmed; d != NULL; d = next) {
+        next = d->next;
+        if (d->state != DURABLE_ACCEPTING)
+            continue;
+        ask_refuse_all(core, &d->submitters, why);
+        ask_refuse_all(core, &d->waiters, why);
+        ledger_write_forget(core, d->id);
+        durable_forget(core, d);
+    }
+}
+
+void ask_impatient(struct core *core)
+{
+    char text[300];
+    const char *why = trouble(core, text);
+
+    if (why == NULL)
+        return;
+    ask_refuse_all(core, &core->durables.early, why);
+    refuse_unaccepted(core, why);
+}
+
+void ask_journal_changed(struct core *core, enum core_journal state, const char *reason)
+{
+    struct durables *all = &core->durables;
+
+    if (state != CORE_JOURNAL_UP && all->state == CORE_JOURNAL_UP)
+        all->down_ms = core->now_ms;
+    all->state = state;
+    snprintf(all->reason, sizeof(all->reason), "%s", reason);
+}
+
+/* ---- requests ---- */
+
+/* Is this id too much? Then the task is refused. */
+static bool is_over_limit(struct core *core, struct task *task)
+{
+    const struct durables *all = &core->durables;
+
+    if (core->counters.durable < DURABLE_TASKS_MAX &&
+        all->body_bytes + task->argument_bytes <= DURABLE_BYTES_MAX)
+        return false;
+    ask_refuse(core, task,
+               "the broker keeps %llu durable tasks with %llu MiB already: wait for results, "
+               "and forget them",
+               (unsigned long long)core->counters.durable,
+               (unsigned long long)(all->body_bytes >> 20));
+    return true;
+}
+
+static void submit_new(struct core *core, struct task *task, uint64_t id, struct wire_cursor *c)
+{
+    const struct wire_bytes request = wire_get_bytes(c, (size_t)(c->end - c->at));
+    const struct wire_options none = {.retries = 0};
+    struct record_task record;
+
+    if (is_over_limit(core, task))
+        return;
+    struct blob *body = record_task_body(
+        task->limit_ms, task->terms != NULL ? &task->terms->options : &none, request);
+    if (body != NULL &&
+        (record_get_task(body, &record) != 0 || ask_of_function(&record.function) != ASK_NOTHING)) {
+        blob_unref(body);
+        ask_refuse(core, task, "a durable task that does not decode");
+        return;
+    }
+    struct durable *d = body != NULL ? durable_new(core, id, body) : NULL;
+    if (d == NULL)
+        ask_refuse(core, task, "the broker is out of memory");
+    else
+        wait_in(task, &d->submitters);
+}
+
+static void take_submit(struct core *core, struct task *task, uint64_t id, struct wire_cursor *c)
+{
+    struct durable *d = durable_find(core, id);
+    char text[300];
+    const char *why = trouble(core, text);
+
+    if (d != NULL && d->state == DURABLE_ACCEPTING)
+        wait_in(task, &d->submitters);
+    else if (d != NULL)
+        answer_well(core, task);
+    else if (why != NULL)
+        ask_refuse(core, task, "%s", why);
+    else
+        submit_new(core, task, id, c);
+}
+
+static void refuse_unknown(struct core *core, struct task *task, uint64_t id)
+{
+    ask_refuse(core, task,
+               "no durable task %016llx is kept here: it was not accepted, or has been forgotten",
+               (unsigned long long)id);
+}
+
+static void take_wait(struct core *core, struct task *task, uint64_t id)
+{
+    struct durable *d = durable_find(core, id);
+
+    if (d == NULL)
+        refuse_unknown(core, task, id);
+    else if (d->state == DURABLE_DONE)
+        durable_tell(core, d, task);
+    else
+        wait_in(task, &d->waiters);
+}
+
+/* What is not there is forgotten. */
+static void take_forget(struct core *core, struct task *task, uint64_t id)
+{
+    struct durable *d = durable_find(core, id);
+
+    if (d != NULL && d->state != DURABLE_DONE) {
+        ask_refuse(core, task, "durable task %016llx has not ended", (unsigned long long)id);
+        return;
+    }
+    if (d != NULL) {
+        ledger_write_forget(core, id);
+        durable_forget(core, d);
+    }
+    answer_well(core, task);
+}
+
+/* A task that asks, and stands in no list. */
+static void take(struct core *core, struct task *task)
+{
+    struct wire_cursor c = {.at = task->argument, .end = task->argument + task->argument_bytes};
+    const uint64_t id = wire_get_u64(&c);
+
+    if (c.bad || id == 0) {
+        ask_refuse(core, task, "the id of a durable task has 8 bytes and is not 0");
+        return;
+    }
+    switch (core->function_by_number[task->function]->ask) {
+    case ASK_SUBMIT: take_submit(core, task, id, &c); return;
+    case ASK_WAIT: take_wait(core, task, id); return;
+    case ASK_FORGET: take_forget(core, task, id); return;
+    case ASK_NOTHING: return;
+    }
+}
+
+void ask(struct core *core, struct task *task)
+{
+    char text[300];
+    const char *why = trouble(core, text);
+
+    timers_stop(&core->timers, task);
+    task_step(task, TASK_ASK);
+    if (core->durables.open)
+        take(core, task);
+    else if (why != NULL)
+        ask_refuse(core, task, "%s", why);
+    else
+        wait_in(task, &core->durables.early);
+}
+
+void ask_early(struct core *core)
+{
+    struct task_list early = core->durables.early;
+
+    core->durables.early = (struct task_list){.head = NULL};
+    while (early.head != NULL) {
+        struct task *task = early.head;
+
+        task_list_remove(&early, task);
+        take(core, task);
+    }
+}

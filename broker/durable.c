@@ -1,0 +1,251 @@
+/* The life of a durable task. Invariants: it has a task exactly while LIVE (or memory was short);
+ * submitters only while ACCEPTING; waiters never once DONE. */
+#include "durable.h"
+
+#include "state.h"
+
+#include <string.h>
+#include <utlist.h>
+
+int durables_init(struct core *core, int64_t keep_ms)
+{
+    struct durables *all = &core->durables;
+
+    all->peer = calloc(1, sizeof(*all->peer));
+    if (all->peer == NULL)
+        return -ENOMEM;
+    all->peer->role = WIRE_CLIENT;
+    if (session_open(core, all->peer) != 0) {
+        free(all->peer);
+        all->peer = NULL;
+        return -ENOMEM;
+    }
+    core->counters.sessions--; /* it is nobody's */
+    all->session = all->peer->session;
+    all->keep_ms = keep_ms;
+    all->state = CORE_JOURNAL_AWAY;
+    all->down_ms = core->now_ms;
+    return 0;
+}
+
+static void free_durable(struct durable *d)
+{
+    blob_unref(d->body);
+    free(d);
+}
+
+void durables_fini(struct core *core)
+{
+    struct durables *all = &core->durables;
+    struct durable *d = NULL;
+    struct durable *next = NULL;
+
+    HASH_ITER (hh, all->by_id, d, next) {
+        HASH_DEL(all->by_id, d);
+        free_durable(d);
+    }
+    session_free(all->session);
+    free(all->peer);
+    blob_unref(all->batch);
+}
+
+struct durable *durable_find(const struct core *core, uint64_t id)
+{
+    struct durable *d = NULL;
+
+    HASH_FIND(hh, core->durables.by_id, &id, sizeof(id), d);
+    return d;
+}
+
+static void set_body(struct core *core, struct durable *d, struct blob *body)
+{
+    if (d->body != NULL)
+        core->durables.body_bytes -= d->body->size;
+    blob_unref(d->body);
+    d->body = body;
+    core->durables.body_bytes += body->size;
+}
+
+/* ---- telling ---- */
+
+void durable_tell(struct core *core, const struct durable *d, struct task *task)
+{
+    struct wire_attempt outcome;
+
+    if (record_get_done(d->body, &outcome) != 0) {
+        ask_refuse(core, task, "the outcome of durable task %016llx is damaged",
+                   (unsigned long long)d->id);
+        return;
+    }
+    task->attempt = outcome.attempt;
+    ask_answer(core, task, &outcome);
+}
+
+static struct task *pop(struct task_list *list)
+{
+    struct task *task = list->head;
+
+    if (task != NULL)
+        task_list_remove(list, task);
+    return task;
+}
+
+static void done(struct core *core, struct durable *d)
+{
+    struct task *task = NULL;
+
+    d->state = DURABLE_DONE;
+    d->ended_ms = core->now_ms;
+    DL_APPEND2(core->durables.done, d, done_prev, done_next);
+    while ((task = pop(&d->waiters)) != NULL)
+        durable_tell(core, d, task);
+}
+
+/* ---- coming and going ---- */
+
+struct durable *durable_new(struct core *core, uint64_t id, struct blob *body)
+{
+    struct durable *d = calloc(1, sizeof(*d));
+
+    if (d == NULL) {
+        blob_unref(body);
+        return NULL;
+    }
+    d->id = id;
+    d->state = DURABLE_ACCEPTING;
+    set_body(core, d, body);
+    HASH_ADD(hh, core->durables.by_id, id, sizeof(d->id), d);
+    core->counters.durable++;
+    ledger_write(core, d);
+    return d;
+}
+
+int durable_restore(struct core *core,
+                    struct durable *d,
+                    const struct record *record,
+                    struct blob *body)
+{
+    const bool ended = record->type == RECORD_DONE;
+
+    if (body == NULL)
+        return -ENOMEM;
+    if (d == NULL) {
+        d = calloc(1, sizeof(*d));
+        if (d == NULL) {
+            blob_unref(body);
+            return -ENOMEM;
+        }
+        d->id = record->id;
+        d->state = DURABLE_LIVE;
+        HASH_ADD(hh, core->durables.by_id, id, sizeof(d->id), d);
+        core->counters.durable++;
+    }
+    set_body(core, d, body);
+    if (ended && d->state != DURABLE_DONE)
+        done(core, d);
+    return 0;
+}
+
+void durable_forget(struct core *core, struct durable *d)
+{
+    struct durables *all = &core->durables;
+
+    ledger_remove(core, d);
+    if (d->state == DURABLE_DONE)
+        DL_DELETE2(all->done, d, done_prev, done_next);
+    HASH_DEL(all->by_id, d);
+    all->body_bytes -= d->body->size;
+    core->counters.durable--;
+    free_durable(d);
+}
+
+/* ---- running ---- */
+
+void durable_start(struct core *core, struct durable *d)
+{
+    struct record_task record;
+    struct function *function = NULL;
+    struct task *task = NULL;
+
+    d->state = DURABLE_LIVE;
+    if (record_get_task(d->body, &record) == 0)
+        function = functions_define(core, &record.function);
+    if (function != NULL &&
+        ready_admit(&core->durables.session->ready, record.options.priority) == 0)
+        task = session_new_task(core, core->durables.session, &record.options);
+    if (task == NULL) {
+        core->durables.starving = true;
+        return;
+    }
+    d->task = task;
+    task->durable = d;
+    task->frame = blob_ref(d->body);
+    task->argument = record.argument.data;
+    task->argument_bytes = (uint32_t)record.argument.size;
+    task->session->bytes += record.argument.size;
+    task->limit_ms = record.limit_ms;
+    task->function = function->number;
+    core->counters.accepted++;
+    session_queue(core, task, false);
+}
+
+void durable_end(struct core *core, struct task *task, const struct wire_attempt *outcome)
+{
+    struct durable *d = task->durable;
+    struct blob *body = record_done_body(outcome, task->attempt);
+
+    d->task = NULL;
+    if (body == NULL) {
+        /* An outcome that cannot be kept is none: it runs again. */
+        core->durables.starving = true;
+        return;
+    }
+    set_body(core, d, body);
+    d->state = DURABLE_ENDING;
+    ledger_write(core, d);
+}
+
+/* ---- in the journal ---- */
+
+static void accepted(struct core *core, struct durable *d)
+{
+    const struct wire_attempt outcome = {.outcome = WIRE_OK};
+    struct task *task = NULL;
+
+    while ((task = pop(&d->submitters)) != NULL)
+        ask_answer(core, task, &outcome);
+    durable_start(core, d);
+}
+
+void durable_confirm(struct core *core, struct durable *d)
+{
+    if (d->state == DURABLE_ACCEPTING)
+        accepted(core, d);
+    else if (d->state == DURABLE_ENDING)
+        done(core, d);
+}
+
+/* ---- time ---- */
+
+static void feed(struct core *core)
+{
+    core->durables.starving = false;
+    for (struct durable *d = core->durables.oldest; d != NULL; d = d->next) {
+        if (d->state == DURABLE_LIVE && d->task == NULL)
+            durable_start(core, d);
+    }
+}
+
+void durables_turn(struct core *core)
+{
+    struct durables *all = &core->durables;
+
+    if (!all->open)
+        return;
+    if (all->starving)
+        feed(core);
+    while (all->done != NULL && core->now_ms - all->done->ended_ms >= all->keep_ms) {
+        ledger_write_forget(core, all->done->id);
+        durable_forget(core, all->done);
+    }
+}

@@ -1,0 +1,226 @@
+/* What is in the journal, and what has to be. Invariants: the list is sorted by position, that of
+ * the newest record of each durable task; `unconfirmed` is its first member whose position is not
+ * known to be in the journal. A record that cannot be appended for want of memory sets `rewrite`. */
+#include "durable.h"
+
+#include "state.h"
+
+#include <utlist.h>
+
+/* A batch that is larger is handed out before the turn ends. */
+#define BATCH_BYTES ((size_t)256 << 10)
+
+/* The journal may grow to twice what is needed and this; then its oldest records are written anew,
+ * so much a turn, and what is before them is trimmed. */
+#define SLACK_BYTES   ((uint64_t)64 << 20)
+#define COMPACT_BYTES ((uint64_t)1 << 20)
+
+/* Entries that are worth a trim. */
+#define TRIM_ENTRIES 64
+
+/* ---- appending ---- */
+
+static void hand_out(struct core *core)
+{
+    struct durables *all = &core->durables;
+
+    if (all->batch == NULL)
+        return;
+    if (core_journal(core, all->batch) != 0)
+        return; /* it grows until there is memory */
+    all->batch = NULL;
+    all->appended++;
+}
+
+static int put(struct core *core, enum record_type type, uint64_t id, struct wire_bytes body)
+{
+    struct durables *all = &core->durables;
+
+    if (all->batch != NULL && all->batch->size + body.size > BATCH_BYTES)
+        hand_out(core);
+    if (all->batch == NULL)
+        all->batch = blob_new(RECORD_HEAD_BYTES + body.size);
+    if (all->batch == NULL || record_begin(all->batch, type, id, body.size) != 0)
+        return -ENOMEM;
+    wire_put_bytes(all->batch, body.data, body.size);
+    all->written_bytes += RECORD_HEAD_BYTES + body.size;
+    return 0;
+}
+
+void ledger_remove(struct core *core, struct durable *d)
+{
+    struct durables *all = &core->durables;
+
+    if (d->position == 0)
+        return; /* it never was in */
+    if (all->unconfirmed == d)
+        all->unconfirmed = d->next;
+    DL_DELETE(all->oldest, d);
+}
+
+static void move_to_end(struct core *core, struct durable *d, uint64_t position)
+{
+    struct durables *all = &core->durables;
+
+    ledger_remove(core, d);
+    d->position = position;
+    d->offset = all->written_bytes - (RECORD_HEAD_BYTES + d->body->size);
+    DL_APPEND(all->oldest, d);
+    if (all->unconfirmed == NULL)
+        all->unconfirmed = d;
+}
+
+void ledger_write(struct core *core, struct durable *d)
+{
+    const bool ended = d->state == DURABLE_ENDING || d->state == DURABLE_DONE;
+    const struct wire_bytes body = {d->body->data, d->body->size};
+
+    if (put(core, ended ? RECORD_DONE : RECORD_TASK, d->id, body) != 0)
+        core->durables.rewrite = true;
+    move_to_end(core, d, core->durables.appended + 1);
+}
+
+void ledger_write_forget(struct core *core, uint64_t id)
+{
+    /* Without memory it is forgotten later: it comes back with the next start, and goes again. */
+    (void)!put(core, RECORD_FORGET, id, (struct wire_bytes){NULL, 0});
+}
+
+/* ---- what is in ---- */
+
+void ledger_confirm(struct core *core, uint64_t position)
+{
+    struct durables *all = &core->durables;
+
+    while (!all->rewrite && all->unconfirmed != NULL && all->unconfirmed->position <= position) {
+        struct durable *d = all->unconfirmed;
+
+        all->unconfirmed = d->next;
+        durable_confirm(core, d);
+    }
+    if (all->trim_at == 0 || all->trim_at > position)
+        return;
+    all->trim_at = 0;
+    if (all->trim_to < all->trimmed + TRIM_ENTRIES && all->oldest != NULL)
+        return;
+    all->trimmed = all->trim_to;
+    core_trim(core, all->trim_to);
+}
+
+/* What is needed now is at trim_to or behind it; that may be relied on once it is in. */
+static void plan_trim(struct core *core)
+{
+    struct durables *all = &core->durables;
+    const uint64_t needed = all->oldest != NULL ? all->oldest->position : all->appended;
+
+    if (all->rewrite || all->trim_at != 0 || needed <= all->trimmed)
+        return;
+    all->trim_at = all->appended;
+    all->trim_to = needed < all->appended ? needed : all->appended;
+}
+
+void ledger_lost(struct core *core)
+{
+    core->durables.rewrite = true;
+}
+
+static void rewrite(struct core *core)
+{
+    struct durables *all = &core->durables;
+    struct durable *d = all->oldest;
+    const struct durable *last = d != NULL ? d->prev : NULL; /* utlist: of the head, the tail */
+    bool more = d != NULL;
+
+    all->rewrite = false;
+    while (more && !all->rewrite) {
+        struct durable *next = d->next;
+
+        more = d != last;
+        ledger_write(core, d);
+        d = next;
+    }
+}
+
+/* Write the oldest anew while the journal is too long. */
+static void compact(struct core *core)
+{
+    struct durables *all = &core->durables;
+    const uint64_t heads = HASH_COUNT(all->by_id) * RECORD_HEAD_BYTES;
+    const uint64_t most = 2 * (all->body_bytes + heads) + SLACK_BYTES;
+    const uint64_t end = all->written_bytes + COMPACT_BYTES;
+
+    while (all->oldest != NULL && all->written_bytes - all->oldest->offset > most &&
+           all->written_bytes < end && !all->rewrite)
+        ledger_write(core, all->oldest);
+}
+
+void ledger_turn(struct core *core)
+{
+    struct durables *all = &core->durables;
+
+    if (!all->open)
+        return;
+    if (all->rewrite)
+        rewrite(core);
+    if (all->state == CORE_JOURNAL_UP)
+        compact(core);
+    hand_out(core);
+    plan_trim(core);
+}
+
+/* ---- the start ---- */
+
+static struct blob *copy_of(struct wire_bytes bytes)
+{
+    struct blob *blob = blob_new(bytes.size);
+
+    if (blob != NULL)
+        wire_put_bytes(blob, bytes.data, bytes.size);
+    return blob;
+}
+
+static void replay_record(struct core *core, uint64_t position, const struct record *record)
+{
+    struct durable *d = durable_find(core, record->id);
+
+    core->durables.written_bytes += RECORD_HEAD_BYTES + record->body.size;
+    if (record->type == RECORD_FORGET && d != NULL)
+        durable_forget(core, d);
+    if (record->type != RECORD_TASK && record->type != RECORD_DONE)
+        return;
+    if (record->type == RECORD_TASK && d != NULL && d->state == DURABLE_DONE)
+        return; /* it was written anew before it ended, and the end was not */
+    if (durable_restore(core, d, record, copy_of(record->body)) != 0)
+        core_note(core, LOG_ERROR, "durable_lost", "id=%016llx msg=\"out of memory\"",
+                  (unsigned long long)record->id);
+    d = durable_find(core, record->id);
+    if (d != NULL)
+        move_to_end(core, d, position);
+}
+
+void ledger_replay(struct core *core, uint64_t position, const struct blob *batch)
+{
+    struct wire_cursor c = record_cursor(batch->data, batch->size);
+    struct record record;
+    uint8_t version = 0;
+
+    while (c.at < c.end && record_get(&c, &record, &version) == 0)
+        replay_record(core, position, &record);
+}
+
+void ledger_open(struct core *core, uint64_t position)
+{
+    struct durables *all = &core->durables;
+
+    all->open = true;
+    all->appended = position;
+    all->unconfirmed = NULL;
+    for (struct durable *d = all->oldest; d != NULL; d = d->next) {
+        if (d->state == DURABLE_LIVE)
+            durable_start(core, d);
+    }
+    core_note(core, LOG_INFO, "durables_open", "kept=%llu running=%llu",
+              (unsigned long long)core->counters.durable,
+              (unsigned long long)core->durables.session->ready.count);
+    ask_early(core);
+}
