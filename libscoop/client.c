@@ -2,6 +2,8 @@
  * is in `ended` exactly when job->ended == job->count. */
 #include "client.h"
 
+#include "function.h"
+
 #include <string.h>
 
 void client_init(struct client *client, const struct identity *program)
@@ -194,18 +196,7 @@ static bool is_defined(const struct client *client, const struct scoop_function 
 
 static int define(struct client *client, const struct scoop_function *function, struct blob **out)
 {
-    struct wire_function wire = {
-        .number = function->number,
-        .argument_bytes = function->argument_bytes,
-        .result_bytes = function->result_bytes,
-        .name = {(const uint8_t *)function->name, strlen(function->name)},
-    };
-
-    if (!function->builtin) {
-        memcpy(wire.sha256, client->program.sha256, sizeof(wire.sha256));
-        wire.program = (struct wire_bytes){(const uint8_t *)client->program.name,
-                                           strlen(client->program.name)};
-    }
+    const struct wire_function wire = function_describe(function, &client->program);
     struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link, 0);
     if (frame == NULL || wire_put_function(frame, &wire) != 0) {
         blob_unref(frame);

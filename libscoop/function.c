@@ -129,6 +129,23 @@ scoop_builtin(const char *name, uint32_t argument_bytes, uint32_t result_bytes)
     return found;
 }
 
+struct wire_function function_describe(const struct scoop_function *function,
+                                       const struct identity *program)
+{
+    struct wire_function wire = {
+        .number = function->number,
+        .argument_bytes = function->argument_bytes,
+        .result_bytes = function->result_bytes,
+        .name = {(const uint8_t *)function->name, strlen(function->name)},
+    };
+
+    if (!function->builtin) {
+        memcpy(wire.sha256, program->sha256, sizeof(wire.sha256));
+        wire.program = (struct wire_bytes){(const uint8_t *)program->name, strlen(program->name)};
+    }
+    return wire;
+}
+
 void output_init(struct scoop_output *out)
 {
     out->data = NULL;

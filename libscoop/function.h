@@ -9,6 +9,7 @@
 #define LIBSCOOP_FUNCTION_H
 
 #include "base/err.h"
+#include "base/identity.h"
 #include "base/wire.h"
 #include "libscoop/include/scoop.h"
 
@@ -21,6 +22,10 @@ const struct scoop_function *function_by_number(uint32_t number);
 
 /* Numbers given out so far: all of function_by_number(0 ... count - 1) exist. */
 uint32_t function_count(void);
+
+/* What workers have to know of a function of this program; views into both. */
+struct wire_function function_describe(const struct scoop_function *function,
+                                       const struct identity *program);
 
 /* Where a call leaves its result, or why it failed. One call at a time; one thread. */
 struct scoop_output {

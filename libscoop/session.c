@@ -80,6 +80,11 @@ int session_new(const struct config *config, scoop_session **out, struct problem
     return problem_set(problem, error, "broker %s: %s", config->broker, strerror(-error));
 }
 
+const struct identity *session_program(const scoop_session *s)
+{
+    return &s->config.program;
+}
+
 void session_ref(scoop_session *s)
 {
     if (s != NULL)

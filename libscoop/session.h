@@ -20,6 +20,9 @@
 NODISCARD int
 session_new(const struct config *config, scoop_session **out, struct problem *problem);
 
+/* The program whose functions this session calls. Borrowed while the session is open. */
+const struct identity *session_program(const scoop_session *session);
+
 /* As scoop_close(). */
 void session_close(scoop_session *session);
 

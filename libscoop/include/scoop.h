@@ -79,7 +79,8 @@ enum scoop_status {
     SCOOP_LOST,      /* the hosts that ran it were lost too often */
     SCOOP_OVERTIME,  /* killed at its own run time limit */
     SCOOP_CANCELLED, /* revoked */
-    SCOOP_REFUSED,   /* the workers have no such program or function, or a different one */
+    SCOOP_REFUSED,   /* the workers have no such program or function, or a different one; or the
+                      * broker does not keep a durable task */
     SCOOP_EXPIRED,   /* not started within its expires_ms */
     /* The call could not do it. */
     SCOOP_TIMEOUT,     /* the deadline of the call passed; the task goes on */
@@ -392,6 +393,47 @@ SCOOP_API int scoop_fd(scoop_session *session);
 /* Take what has come, without waiting, and run this thread's callbacks that are due; then look at
  * scoop_done(), or scoop_next() with a deadline of 0. Errors: those of scoop_init(). */
 SCOOP_API enum scoop_status scoop_process(scoop_session *session);
+
+/* ---- durable tasks ----
+ * They outlive this program and the broker: the broker keeps them in its journal (a Redis, see
+ * scoop-broker --journal). Whoever knows the id of one can wait for it, from any program, as often
+ * as wanted. Its outcome is kept until it is forgotten, or for a time that the broker sets.
+ *
+ *     uint64_t id = 0;
+ *     scoop_future *kept = scoop_submit_durable(NULL, NULL, SCOOP_HANDLE(f), &x, sizeof(x), &id);
+ *     if (kept == NULL || scoop_result_bytes(kept, &nothing) != SCOOP_OK)
+ *         return scoop_report();                     // it is not in the journal, and will not run
+ *     printf("%016llx\n", (unsigned long long)id);   // from here on it is safe
+ *
+ *     scoop_future *result = scoop_attach(NULL, id); // there or elsewhere, now or later
+ */
+
+/* Most bytes of the argument of a durable task. */
+#define SCOOP_DURABLE_MAX (SCOOP_PAYLOAD_MAX - ((size_t)16 << 10))
+
+/* Ask for a durable task. The future ends with SCOOP_OK and no result when it is in the journal; with
+ * SCOOP_REFUSED and a text when the broker has none, or the journal is full or away: then it never
+ * runs. Ask again after any other outcome: under the same id it is the same task.
+ * *id names the task, at once: 0 becomes a random number, another value stays (your own numbers, or
+ * scoop_durable_id()). NULL and errors: see scoop_submit_with(). The future may be freed early. */
+SCOOP_API scoop_future *scoop_submit_durable(scoop_session *session,
+                                             const struct scoop_options *options,
+                                             const struct scoop_function *function,
+                                             const void *argument,
+                                             size_t size,
+                                             uint64_t *id);
+
+/* The id that belongs to a name of any length: the same everywhere, never 0. */
+SCOOP_API uint64_t scoop_durable_id(const char *name);
+
+/* A future that ends as the durable task with this id does, also when that has ended long ago.
+ * SCOOP_REFUSED: the broker keeps none of this id. Ending this session or freeing the future
+ * changes nothing for the task. NULL: see scoop_submit_with(). */
+SCOOP_API scoop_future *scoop_attach(scoop_session *session, uint64_t id);
+
+/* Nobody will ask for this task any more: the broker drops its outcome. SCOOP_OK also when it keeps
+ * none of this id; SCOOP_REFUSED: it has not ended. Else as scoop_connect(). */
+SCOOP_API enum scoop_status scoop_forget(scoop_session *session, uint64_t id, int deadline_ms);
 
 /* ---- sessions of one's own ---- */
 
