@@ -12,6 +12,7 @@ static const struct verb verbs[] = {
     {"map", "run a command once for each argument", verb_map},
     {"info", "one line about the cluster", verb_info},
     {"workers", "list the hosts of the cluster", verb_workers},
+    {"status", "the cluster at a glance, once or live", verb_status},
 };
 
 static void print_help(FILE *out)

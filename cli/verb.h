@@ -22,5 +22,6 @@ int verb_run(int argc, char **argv);
 int verb_map(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_workers(int argc, char **argv);
+int verb_status(int argc, char **argv);
 
 #endif

@@ -1,8 +1,8 @@
 /* scoop info: <Client: broker=... workers=N threads=N> */
+#include "cluster_json.h"
 #include "options.h"
 #include "verb.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,25 +30,6 @@ static const struct settings settings = {
     .row_count = COUNT_OF(rows),
 };
 
-static void print_json(const struct scoop_cluster *c, const char *broker)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } numbers[] = {
-        {"workers", c->alive}, {"threads", c->slots},     {"uptime_ms", c->uptime_ms},
-        {"ready", c->ready},   {"leased", c->leased},     {"done", c->done},
-        {"failed", c->failed}, {"requeued", c->requeued}, {"sessions", c->sessions},
-    };
-    json_t *root = json_pack("{s:s, s:s}", "broker", broker, "version", c->version);
-
-    for (size_t i = 0; i < COUNT_OF(numbers); i++)
-        json_object_set_new(root, numbers[i].name, json_integer((json_int_t)numbers[i].value));
-    json_dumpf(root, stdout, JSON_INDENT(2));
-    printf("\n");
-    json_decref(root);
-}
-
 int verb_info(int argc, char **argv)
 {
     struct info_options options = {.json = false};
@@ -62,7 +43,7 @@ int verb_info(int argc, char **argv)
         return EXIT_FAILED;
     const char *broker = strstr(options.broker.broker, "://") + 3;
     if (options.json)
-        print_json(cluster, broker);
+        print_json(cluster_json(cluster, broker));
     else
         printf("<Client: broker=%s workers=%u threads=%u>\n", broker, cluster->alive,
                cluster->slots);

@@ -1,9 +1,9 @@
 /* scoop workers: a table of hosts. */
+#include "cluster_json.h"
 #include "options.h"
 #include "verb.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,41 +29,6 @@ static const struct settings settings = {
     .rows = rows,
     .row_count = COUNT_OF(rows),
 };
-
-static json_t *worker_json(const struct scoop_worker *w)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } numbers[] = {
-        {"pid", w->pid},
-        {"slots", w->slots},
-        {"busy", w->busy},
-        {"leased", w->leased},
-        {"done", w->done},
-        {"failed", w->failed},
-        {"silent_ms", w->silent_ms},
-    };
-    char incarnation[17];
-
-    snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, w->incarnation);
-    json_t *worker = json_pack("{s:s, s:s, s:s, s:s}", "host", w->host, "state", w->state,
-                               "version", w->version, "incarnation", incarnation);
-    for (size_t i = 0; i < COUNT_OF(numbers); i++)
-        json_object_set_new(worker, numbers[i].name, json_integer((json_int_t)numbers[i].value));
-    return worker;
-}
-
-static void print_json(const struct scoop_cluster *cluster)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < cluster->worker_count; i++)
-        json_array_append_new(list, worker_json(&cluster->workers[i]));
-    json_dumpf(list, stdout, JSON_INDENT(2));
-    printf("\n");
-    json_decref(list);
-}
 
 static void print_table(const struct scoop_cluster *cluster)
 {
@@ -96,7 +61,7 @@ int verb_workers(int argc, char **argv)
     if (cluster == NULL)
         return EXIT_FAILED;
     if (options.json)
-        print_json(cluster);
+        print_json(workers_json(cluster));
     else
         print_table(cluster);
     scoop_cluster_free(cluster);

@@ -1,12 +1,18 @@
 """The `scoop` command: verbs, exit codes, what is left behind."""
 
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import signal
+import subprocess
+import termios
+import time
 
 import pytest
-from programs import binary, descendants, eventually, name_of, nothing_left, run
+from programs import binary, descendants, environment, eventually, name_of, nothing_left, run
 
 HOST = os.uname().nodename
 MISBEHAVE = binary("../tests/programs/misbehave")
@@ -15,7 +21,7 @@ MISBEHAVE = binary("../tests/programs/misbehave")
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
-    for verb in ("run", "map", "info", "workers"):
+    for verb in ("run", "map", "info", "workers", "status"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")
         assert text.returncode == 0
@@ -112,7 +118,82 @@ def test_info_and_workers_tell_what_the_broker_knows(scoop, cluster):
     assert json.loads(scoop("info", "--json", env=env).stdout)["done"] == 2
 
 
-@pytest.mark.parametrize("verb", ["info", "workers"])
+def test_status_shows_the_cluster_once(scoop, cluster):
+    cluster.start_worker(3)
+    eventually(lambda: "workers  1, busy 0 of 3 slots" in scoop("status", "--broker", cluster.url).stdout,
+               "the worker is there")
+    lines = scoop("status", "--broker", cluster.url).stdout.splitlines()
+    assert lines[0].startswith(f"broker   {cluster.place}, up 0:00:0")
+    assert lines[-1].split()[:4] == [HOST, "ready", "...", "0/3"]
+    state = json.loads(scoop("status", "--json", "--broker", cluster.url).stdout)
+    assert (state["workers"], state["threads"], state["hosts"][0]["slots"]) == (1, 3, 3)
+    done = scoop("status", "-w", "--broker", cluster.url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--watch needs a terminal" in done.stderr
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, *arguments):
+        self.ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (10, 100))
+        self.process = subprocess.Popen([binary("scoop"), *arguments], env=environment(), stdin=theirs,
+                                        stdout=theirs, stderr=theirs, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(theirs)
+        self.text = ""
+
+    def wait_for(self, part):
+        """Read until `part` is there; forget all up to it."""
+        deadline = time.monotonic() + 15
+        while part not in self.text:
+            assert time.monotonic() < deadline, self.text
+            if select.select([self.ours], [], [], 0.1)[0]:
+                self.text += os.read(self.ours, 65536).decode()
+        self.text = self.text.split(part, 1)[1]
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+
+@pytest.fixture
+def terminal():
+    opened = []
+
+    def open_one(*arguments):
+        opened.append(Terminal(*arguments))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize("quit_by", [b"q", b"\x03"])
+def test_status_stays_up_to_date_on_a_terminal_until_q_or_ctrl_c(terminal, cluster, quit_by):
+    screen = terminal("status", "-w", "--interval", "0.1", "--broker", cluster.url)
+    screen.wait_for("\033[?1049h")
+    screen.wait_for("workers  0, busy 0 of 0 slots")
+    cluster.start_worker(2)
+    screen.wait_for("workers  1, busy 0 of 2 slots")
+    screen.wait_for("0.0/s done")
+    os.write(screen.ours, quit_by)
+    screen.wait_for("\033[?25h\033[?1049l")
+    assert screen.process.wait(5) == 0
+
+
+def test_status_draws_anew_when_the_terminal_changes_its_size(terminal, cluster):
+    screen = terminal("status", "-w", "--interval", "60", "--broker", cluster.url)
+    screen.wait_for("HOST")
+    termios.tcsetwinsize(screen.ours, (2, 21))
+    screen.wait_for("\033[2J\033[Hbroker   ")
+    screen.wait_for("\r\nworkers  0, busy 0 o\033[K\033[J")
+
+
+@pytest.mark.parametrize("verb", ["info", "workers", "status"])
 def test_without_a_broker_there_is_nothing_to_tell(scoop, verb):
     assert "no broker is set" in scoop(verb).stderr
     done = scoop(verb, "--broker", "ipc:///nonexistent", env={"SCOOP_CONNECT_MS": "300"})

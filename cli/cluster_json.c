@@ -1,0 +1,66 @@
+#include "cluster_json.h"
+
+#include "base/err.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct number {
+    const char *name;
+    uint64_t value;
+};
+
+static void set_numbers(json_t *object, const struct number *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(object, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+}
+
+json_t *cluster_json(const struct scoop_cluster *c, const char *broker)
+{
+    const struct number numbers[] = {
+        {"workers", c->alive}, {"threads", c->slots},     {"uptime_ms", c->uptime_ms},
+        {"ready", c->ready},   {"leased", c->leased},     {"done", c->done},
+        {"failed", c->failed}, {"requeued", c->requeued}, {"sessions", c->sessions},
+    };
+    json_t *root = json_pack("{s:s, s:s}", "broker", broker, "version", c->version);
+
+    set_numbers(root, numbers, COUNT_OF(numbers));
+    return root;
+}
+
+static json_t *worker_json(const struct scoop_worker *w)
+{
+    const struct number numbers[] = {
+        {"pid", w->pid},
+        {"slots", w->slots},
+        {"busy", w->busy},
+        {"leased", w->leased},
+        {"done", w->done},
+        {"failed", w->failed},
+        {"silent_ms", w->silent_ms},
+    };
+    char incarnation[17];
+
+    snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, w->incarnation);
+    json_t *worker = json_pack("{s:s, s:s, s:s, s:s}", "host", w->host, "state", w->state,
+                               "version", w->version, "incarnation", incarnation);
+    set_numbers(worker, numbers, COUNT_OF(numbers));
+    return worker;
+}
+
+json_t *workers_json(const struct scoop_cluster *cluster)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < cluster->worker_count; i++)
+        json_array_append_new(list, worker_json(&cluster->workers[i]));
+    return list;
+}
+
+void print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2));
+    printf("\n");
+    json_decref(json);
+}

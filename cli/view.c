@@ -1,0 +1,171 @@
+#include "view.h"
+
+#include "base/wire.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 512
+
+/* A bar has one character for each slot, as long as there are not more. */
+#define BAR_MAX 16
+
+struct writing {
+    const struct view *view;
+    struct blob *out;
+    unsigned lines;
+    int error;
+};
+
+/* One line, cut to the screen. After an error, and below the screen, nothing is written. */
+PRINTF(2, 3) static void put_line(struct writing *w, const char *format, ...)
+{
+    const struct view *view = w->view;
+    char line[LINE_MAX_BYTES];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (w->error != 0 || (view->rows != 0 && w->lines == view->rows))
+        return;
+    size_t length = strlen(line);
+    if (view->columns != 0 && length > view->columns)
+        length = view->columns;
+    const size_t end = strlen(view->line_end);
+    w->error = blob_reserve(w->out, end + length);
+    if (w->error != 0)
+        return;
+    if (w->lines++ > 0)
+        wire_put_bytes(w->out, view->line_end, end);
+    wire_put_bytes(w->out, line, length);
+}
+
+/* ---- rates ---- */
+
+/* Per second, of a counter that starts anew when its owner does. */
+static void print_rate(const struct view *view, uint64_t now, uint64_t before, char text[16])
+{
+    if (view->since == NULL || view->since_ms <= 0 || now < before)
+        snprintf(text, 16, "-");
+    else
+        snprintf(text, 16, "%.1f", (double)(now - before) * 1000.0 / (double)view->since_ms);
+}
+
+/* The same worker in the older state. NULL: it was not there. */
+static const struct scoop_worker *older(const struct view *view, const struct scoop_worker *worker)
+{
+    for (size_t i = 0; view->since != NULL && i < view->since->worker_count; i++) {
+        const struct scoop_worker *other = &view->since->workers[i];
+
+        if (other->incarnation == worker->incarnation && strcmp(other->host, worker->host) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+static void print_uptime(uint64_t ms, char text[32])
+{
+    const uint64_t seconds = ms / 1000;
+    const unsigned hours = (unsigned)(seconds / 3600 % 24);
+    const unsigned minutes = (unsigned)(seconds / 60 % 60);
+
+    if (seconds >= 86400)
+        snprintf(text, 32, "%" PRIu64 "d %u:%02u", seconds / 86400, hours, minutes);
+    else
+        snprintf(text, 32, "%u:%02u:%02u", hours, minutes, (unsigned)(seconds % 60));
+}
+
+static void put_head(struct writing *w)
+{
+    const struct view *view = w->view;
+    const struct scoop_cluster *now = view->now;
+    const struct scoop_cluster *since = view->since;
+    uint32_t busy = 0;
+    char uptime[32];
+    char done[16];
+    char failed[16];
+
+    for (size_t i = 0; i < now->worker_count; i++)
+        busy += now->workers[i].busy;
+    print_uptime(now->uptime_ms, uptime);
+    print_rate(view, now->done, since != NULL ? since->done : 0, done);
+    print_rate(view, now->failed, since != NULL ? since->failed : 0, failed);
+    put_line(w, "broker   %s, up %s, version %s", view->broker, uptime, now->version);
+    put_line(w, "workers  %u, busy %u of %u slots, %u session%s", now->alive, busy, now->slots,
+             now->sessions, now->sessions == 1 ? "" : "s");
+    put_line(w,
+             "tasks    %" PRIu64 " waiting, %" PRIu64 " with workers, %" PRIu64 " done, %" PRIu64
+             " failed, %" PRIu64 " run again",
+             now->ready, now->leased, now->done, now->failed, now->requeued);
+    if (since != NULL)
+        put_line(w, "rate     %s/s done, %s/s failed", done, failed);
+}
+
+static void draw_bar(const struct scoop_worker *worker, char bar[BAR_MAX + 1])
+{
+    const uint32_t length = worker->slots < BAR_MAX ? worker->slots : BAR_MAX;
+    const uint32_t busy = worker->busy < worker->slots ? worker->busy : worker->slots;
+    /* Rounded up: a single busy slot shows. */
+    const uint32_t full =
+        worker->slots != 0 ? (busy * length + worker->slots - 1) / worker->slots : 0;
+
+    memset(bar, '.', length);
+    memset(bar, '#', full);
+    bar[length] = '\0';
+}
+
+static void put_worker(struct writing *w, const struct scoop_worker *worker, int host, int bars)
+{
+    const struct scoop_worker *before = older(w->view, worker);
+    char bar[BAR_MAX + 1];
+    char slots[32];
+    char rate[16];
+
+    draw_bar(worker, bar);
+    snprintf(slots, sizeof(slots), "%u/%u", worker->busy, worker->slots);
+    print_rate(w->view, worker->done, before != NULL ? before->done : worker->done + 1, rate);
+    put_line(w, "%-*s  %-8s  %-*s %9s %10" PRIu64 " %8" PRIu64 " %8s %7.1f s", host, worker->host,
+             worker->state, bars, bar, slots, worker->done, worker->failed, rate,
+             worker->silent_ms / 1000.0);
+}
+
+static void put_workers(struct writing *w)
+{
+    const struct scoop_cluster *now = w->view->now;
+    int host = (int)strlen("HOST");
+    int bars = (int)strlen("SLOTS");
+
+    for (size_t i = 0; i < now->worker_count; i++) {
+        const int length = (int)strlen(now->workers[i].host);
+        const int slots = now->workers[i].slots < BAR_MAX ? (int)now->workers[i].slots : BAR_MAX;
+
+        host = length > host ? length : host;
+        bars = slots > bars ? slots : bars;
+    }
+    put_line(w, "%s", "");
+    put_line(w, "%-*s  %-8s  %-*s %9s %10s %8s %8s %9s", host, "HOST", "STATE", bars, "SLOTS",
+             "BUSY", "DONE", "FAILED", "DONE/S", "LAST SEEN");
+    for (size_t i = 0; i < now->worker_count; i++)
+        put_worker(w, &now->workers[i], host, bars);
+}
+
+int view_write(const struct view *view, struct blob *out)
+{
+    struct writing w = {.view = view, .out = out};
+
+    if (view->now == NULL)
+        put_line(&w, "broker   %s", view->broker);
+    else
+        put_head(&w);
+    if (view->trouble[0] != '\0')
+        put_line(&w, "trouble  %s", view->trouble);
+    if (view->now != NULL)
+        put_workers(&w);
+    return w.error;
+}
