@@ -284,6 +284,11 @@ enum wire_outcome function_call(const struct scoop_function *function,
     return out->failed ? WIRE_FAILED : WIRE_OK;
 }
 
+bool function_has_failed(void)
+{
+    return current_output != NULL && current_output->failed;
+}
+
 bool function_is_running(void)
 {
     return current_output != NULL;

@@ -49,6 +49,9 @@ enum wire_outcome function_call(const struct scoop_function *function,
                                 size_t size,
                                 struct scoop_output *out);
 
+/* Has the function that runs in this thread called scoop_fail()? */
+bool function_has_failed(void);
+
 /* Is a function of this process running in this thread? */
 bool function_is_running(void);
 

@@ -357,6 +357,51 @@ typedef void scoop_callback(scoop_future *future, void *context);
  * SCOOP_MISUSE, SCOOP_NO_MEMORY. */
 SCOOP_API enum scoop_status scoop_then(scoop_future *future, scoop_callback *call, void *context);
 
+/* ---- maps that end in a sum ----
+ * `add` is a reducer: SCOOP_REDUCER(type, add, type a, type b) { body } returns the sum of two
+ * values of its type, whatever that may be. It must be associative, add(add(a, b), c) being add(a,
+ * add(b, c)); the order of the values is kept. f returns that type. Both are checked by the
+ * compiler. */
+
+/* enum scoop_status scoop_map_reduce(f, add, in, n, out): *out = the sum of all f(in[i]), i < n. A
+ * tree of tasks: each splits its part into halves, until there is so little left that it is computed
+ * on the spot, 1/1024 of n; sums go up the tree, only the last one comes here. n 0: *out is
+ * untouched. Errors: as scoop_map(), of any of the tasks. */
+#define scoop_map_reduce(f, add, in, n, out) scoop_map_reduce_on(NULL, NULL, f, add, in, n, out)
+
+/* enum scoop_status scoop_map_scan(f, add, in, out, n): every running sum: out[i] = the sum of f(in[0])
+ * to f(in[i]). In pieces, whose totals are then summed in logarithmically many rounds. in and out
+ * may be the same. After an error `out` is untouched. */
+#define scoop_map_scan(f, add, in, out, n) scoop_map_scan_on(NULL, NULL, f, add, in, out, n)
+
+/* options->deadline_ms is that of the whole, the other options are those of each of its tasks. */
+#define scoop_map_reduce_on(session, options, f, add, in, n, out)                                  \
+    scoop_map_reduce_with(session, options, SCOOP_CHECKED_(f, in, out),                            \
+                          SCOOP_CHECKED_REDUCER_(add, out), in, sizeof(*(in)), n, out,             \
+                          sizeof(*(out)))
+#define scoop_map_scan_on(session, options, f, add, in, out, n)                                    \
+    scoop_map_scan_with(session, options, SCOOP_CHECKED_(f, in, out),                              \
+                        SCOOP_CHECKED_REDUCER_(add, out), in, sizeof(*(in)), out, sizeof(*(out)),  \
+                        n)
+SCOOP_API enum scoop_status scoop_map_reduce_with(scoop_session *session,
+                                                  const struct scoop_options *options,
+                                                  const struct scoop_function *function,
+                                                  const struct scoop_function *add,
+                                                  const void *in,
+                                                  size_t in_bytes,
+                                                  size_t n,
+                                                  void *out,
+                                                  size_t out_bytes);
+SCOOP_API enum scoop_status scoop_map_scan_with(scoop_session *session,
+                                                const struct scoop_options *options,
+                                                const struct scoop_function *function,
+                                                const struct scoop_function *add,
+                                                const void *in,
+                                                size_t in_bytes,
+                                                void *out,
+                                                size_t out_bytes,
+                                                size_t n);
+
 /* ---- more tasks than memory ----
  * Arguments come from a function of yours, one after the other, and results go to another one in the
  * same order, both in the calling thread. At most `window` tasks are under way or wait for their
@@ -544,6 +589,29 @@ scoop_wait_for_workers(scoop_session *session, unsigned slots, int deadline_ms);
     extern struct scoop_function scoop_function_##name;                                            \
     void name(const void *data, size_t size, struct scoop_output *out)
 
+/* SCOOP_REDUCER(type, name, type first, type second) { body }: a function of two values, for
+ * scoop_map_reduce() and scoop_map_scan(). In a program of several files: SCOOP_DECLARE_REDUCER(type,
+ * name); in a header, and SCOOP_DEFINE_REDUCER(as SCOOP_REDUCER) { body } in one file. */
+#define SCOOP_REDUCER(type, name, ...)                                                             \
+    SCOOP_DECLARE_REDUCER(type, name);                                                             \
+    SCOOP_DEFINE_REDUCER(type, name, __VA_ARGS__)
+
+#define SCOOP_DEFINE_REDUCER(type, name, ...)                                                      \
+    static void scoop_invoke_##name(const void *argument, void *result)                            \
+    {                                                                                              \
+        type values[2];                                                                            \
+        __builtin_memcpy(values, argument, sizeof(values));                                        \
+        const type sum = name(values[0], values[1]);                                               \
+        __builtin_memcpy(result, &sum, sizeof(sum));                                               \
+    }                                                                                              \
+    SCOOP_REGISTER_(name, 2 * sizeof(type), sizeof(type), scoop_invoke_##name, NULL)               \
+    type name(__VA_ARGS__)
+
+#define SCOOP_DECLARE_REDUCER(type, name)                                                          \
+    SCOOP_REFUSE_POINTER_(type);                                                                   \
+    extern struct scoop_function scoop_function_##name;                                            \
+    type name(type, type)
+
 /* The handle of a function, for the calls that take one. */
 #define SCOOP_HANDLE(name) (&scoop_function_##name)
 
@@ -607,6 +675,17 @@ scoop_wait_for_workers(scoop_session *session, unsigned slots, int deadline_ms);
                         #f " does not take what " #in " holds");                                   \
          _Static_assert(_Generic(*(out), scoop_result_##f : 1, default : 0),                       \
                         #f " does not return what " #out " holds");                                \
+         int dummy;                                                                                \
+     }))
+
+/* The handle of `add`, if it combines two of what `out` holds. */
+#define SCOOP_CHECKED_REDUCER_(add, out)                                                           \
+    (&scoop_function_##add +                                                                       \
+     0 * sizeof(struct {                                                                           \
+         _Static_assert(                                                                           \
+             _Generic(&add, __typeof__ (*(out)) (*)(__typeof__(*(out)), __typeof__(*(out))) : 1,   \
+                      default : 0),                                                                \
+             #add " does not combine what " #out " holds");                                        \
          int dummy;                                                                                \
      }))
 

@@ -126,6 +126,27 @@ def test_a_stream_keeps_its_deadline():
     assert on_slots("late_stream", 5000) == "sleeps_ms: not all tasks ended before the deadline\n"
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1000, 10001])
+def test_map_reduce_and_map_scan_sum_in_the_order_of_the_elements(count):
+    expected = f"1, {count} of {count}\n"
+    assert on_slots("sums", count) == expected
+    assert serially("sums", count) == expected
+
+
+def test_sums_of_more_than_a_message_holds():
+    assert on_slots("large_sums", 300) == "1\n"
+
+
+@pytest.mark.parametrize("count", [4, 1000])
+def test_a_sum_fails_as_its_element_and_leaves_the_result_alone(count):
+    for output in on_slots("bad_sums", count), serially("bad_sums", count):
+        lines = output.splitlines()
+        assert len(lines) == 2
+        assert lines[0].startswith("failed 42: fails_on_3 by add: scoop.reduce: ")
+        assert lines[1].startswith("failed 42: fails_on_3 by add: scoop.scan: ")
+        assert all(line.endswith(": bad number 3") for line in lines)
+
+
 @pytest.mark.tsan
 def test_every_call_may_be_made_beside_others_from_many_threads():
     done = run("scoop", "run", "-n", 2, THREADS, 27, timeout=60)

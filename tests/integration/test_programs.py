@@ -137,6 +137,39 @@ def test_image_finds_the_edges_of_many_files(tmp_path):
     assert not (tmp_path / "out/20.pgm").exists()
 
 
+def test_map_reduce_finds_the_longest_sequence():
+    assert scoop_run(binary("examples/map_reduce")).stdout == "77031: 350 steps\n"
+    assert run("examples/map_reduce", 0).stdout == "0: 0 steps\n"
+
+
+def test_map_scan_is_the_same_serially():
+    serial = run("examples/map_scan").stdout
+    assert serial.startswith("lowest -719 on day 242, highest ")
+    assert scoop_run(binary("examples/map_scan")).stdout == serial
+
+
+@pytest.mark.parametrize("call, message", [
+    ("scoop_map(half, ints, doubles, 1)", "half does not take what ints holds"),
+    ("scoop_map(half, doubles, ints, 1)", "half does not return what ints holds"),
+    ("scoop_map_as_completed(half, ints, doubles, 1)", "half does not take what ints holds"),
+    ("scoop_map_reduce(half, add, doubles, 1, doubles)", "add does not combine what doubles holds"),
+    ("scoop_map_scan(half, add, doubles, doubles, 1)", "add does not combine what doubles holds"),
+])
+def test_the_compiler_refuses_arrays_of_other_types(call, message, tmp_path):
+    program = tmp_path / "program.c"
+    program.write_text("""#include <scoop.h>
+SCOOP_FUNCTION(double, half, double x) { return x / 2; }
+SCOOP_REDUCER(int, add, int a, int b) { return a + b; }
+int ints[1];
+double doubles[1];
+void f(void) { (void)%s; }
+""" % call)
+    done = subprocess.run([cached("CMAKE_C_COMPILER"), "-fsyntax-only", f"-I{ROOT}/libscoop/include",
+                           program], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
 def test_a_failure_of_a_function_travels_with_its_text_and_host():
     done = scoop_run(MISBEHAVE, "fail")
     assert done.stdout == "status: failed\n0 10 20 -1 40 50 60 70 80 90 \n"

@@ -436,6 +436,98 @@ static int mode_late_stream(int number)
     return 0;
 }
 
+/* ---- sums ---- */
+
+/* x -> slope * x + shift: one after the other is associative, not commutative. */
+struct line {
+    uint64_t slope;
+    uint64_t shift;
+};
+
+SCOOP_FUNCTION(struct line, line_of, int x)
+{
+    return (struct line){.slope = 2 * (uint64_t)x + 1, .shift = (uint64_t)x};
+}
+
+SCOOP_REDUCER(struct line, after, struct line a, struct line b)
+{
+    return (struct line){.slope = b.slope * a.slope, .shift = b.slope * a.shift + b.shift};
+}
+
+/* Elements so large that a task takes forty of them. */
+struct large {
+    int x;
+    char room[100000];
+};
+
+SCOOP_FUNCTION(struct line, line_of_large, struct large l)
+{
+    return line_of(l.x);
+}
+
+SCOOP_REDUCER(int, add, int a, int b)
+{
+    return a + b;
+}
+
+/* Elements 0 ... number - 1, reduced and scanned, in the right order. */
+static int mode_sums(int number)
+{
+    const size_t n = (size_t)number;
+    int *in = calloc(n + 1, sizeof(*in));
+    struct line *sums = calloc(n + 1, sizeof(*sums));
+    struct line sum = {7, 7};
+    struct line expected = {7, 7};
+    size_t right = 0;
+
+    for (int i = 0; in != NULL && i < number; i++)
+        in[i] = i;
+    if (sums == NULL || scoop_map_reduce(line_of, after, in, n, &sum) != SCOOP_OK ||
+        scoop_map_scan(line_of, after, in, sums, n) != SCOOP_OK)
+        return scoop_report();
+    for (int i = 0; i < number; i++) {
+        expected = i == 0 ? line_of(i) : after(expected, line_of(i));
+        right += memcmp(&expected, &sums[i], sizeof(expected)) == 0;
+    }
+    printf("%d, %zu of %zu\n", memcmp(&expected, &sum, sizeof(sum)) == 0, right, n);
+    free(in);
+    free(sums);
+    return 0;
+}
+
+static int mode_large_sums(int number)
+{
+    const size_t n = (size_t)number;
+    struct large *in = calloc(n, sizeof(*in));
+    struct line *sums = calloc(n, sizeof(*sums));
+    struct line sum = {7, 7};
+
+    for (int i = 0; in != NULL && i < number; i++)
+        in[i].x = i;
+    if (sums == NULL || scoop_map_reduce(line_of_large, after, in, n, &sum) != SCOOP_OK ||
+        scoop_map_scan(line_of_large, after, in, sums, n) != SCOOP_OK)
+        return scoop_report();
+    printf("%d\n", memcmp(&sums[n - 1], &sum, sizeof(sum)) == 0);
+    free(in);
+    free(sums);
+    return 0;
+}
+
+/* One element of `number` fails. */
+static int mode_bad_sums(int number)
+{
+    int in[1000];
+    int out[1000] = {42};
+
+    for (int i = 0; i < number; i++)
+        in[i] = i;
+    printf("%s", scoop_strerror(scoop_map_reduce(fails_on_3, add, in, (size_t)number, out)));
+    printf(" %d: %s\n", out[0], scoop_last_error());
+    printf("%s", scoop_strerror(scoop_map_scan(fails_on_3, add, in, out, (size_t)number)));
+    printf(" %d: %s\n", out[0], scoop_last_error());
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int number);
@@ -453,6 +545,9 @@ static const struct {
     {"workers", mode_workers},
     {"stream", mode_stream},
     {"late_stream", mode_late_stream},
+    {"sums", mode_sums},
+    {"large_sums", mode_large_sums},
+    {"bad_sums", mode_bad_sums},
     {"due", mode_due},
     {"chain", mode_chain},
     {"forgotten", mode_forgotten},
