@@ -3,7 +3,11 @@
  * A service is a table of routes. A handler is a plain function, request in, response out, that
  * knows no socket; unit tests call it directly. The shell does the rest: HEAD for every GET, 404,
  * 405 with Allow, 413, 304 for a matching ETag, /health, /metrics, errors as one JSON object
- * {"error","detail"}, one access line per request, limits, and the drain at the end.
+ * {"error","detail"}, one access line per request, limits, and the drain at the end. What two
+ * readers could understand differently is 400, and the connection is closed: lines that end in LF
+ * alone, folded fields, control characters, two lengths, a length beside a coding. Where
+ * libmicrohttpd itself cannot read a request (a length that is no number, malformed chunks, more
+ * than HTTPD_HEAD_BYTES_MAX), the answer is its own page: the same statuses, in HTML, and closed.
  *
  * Threads: one event loop per usable CPU (libmicrohttpd with external epoll; why, says
  * httpd_loop.c). A connection stays with its thread, so the calls for one request never overlap;

@@ -10,62 +10,13 @@
 #include "clock.h"
 #include "parse.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 
-/* What the head of a request says, besides its first line. */
-struct head {
-    unsigned lengths; /* how many Content-Length fields */
-    unsigned codings; /* Transfer-Encoding */
-    unsigned hosts;
-    const char *length;
-    const char *coding;
-    const char *none_match;
-    bool expects_continue;
-    bool malformed;
-};
-
 static const struct httpd_route *const no_route;
-
-static bool is_token(const char *text)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (!isalnum((unsigned char)*text) && strchr(others, *text) == NULL)
-            return false;
-    }
-    return true;
-}
-
-static enum MHD_Result
-read_header(void *place, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct head *head = place;
-
-    (void)kind;
-    head->malformed |= !is_token(name);
-    if (strcasecmp(name, "Content-Length") == 0) {
-        head->lengths++;
-        head->length = value;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        head->codings++;
-        head->coding = value;
-    } else if (strcasecmp(name, "Host") == 0) {
-        head->hosts++;
-    } else if (strcasecmp(name, "Expect") == 0) {
-        head->expects_continue = value != NULL && strcasecmp(value, "100-continue") == 0;
-    } else if (strcasecmp(name, "If-None-Match") == 0) {
-        head->none_match = value;
-    }
-    return MHD_YES;
-}
 
 static const char *
 find_in_request(const struct httpd_request *request, enum httpd_field field, const char *name)
@@ -212,14 +163,6 @@ exchange_init(struct exchange *x, struct worker *worker, struct MHD_Connection *
     x->ticket = NULL;
 }
 
-/* The bytes that may stand in a request's target; MHD itself would let a space pass. */
-static bool is_target(const char *text)
-{
-    while (*text > ' ' && *text != 0x7f)
-        text++;
-    return *text == '\0';
-}
-
 void *exchange_on_target(void *argument, const char *target, struct MHD_Connection *connection)
 {
     struct worker *worker = argument;
@@ -229,26 +172,13 @@ void *exchange_on_target(void *argument, const char *target, struct MHD_Connecti
         return NULL;
     worker->in_flight++;
     exchange_init(x, worker, connection);
-    x->bad_line = !is_target(target);
+    x->bad_line = !head_is_target(target);
+    x->target_bytes = strlen(target);
     return x;
 }
 
-/* Is there anything in the head that two readers could understand differently? */
-static bool head_is_ambiguous(const struct head *head, const char *version)
-{
-    const bool chunked = head->codings == 1 && strcasecmp(head->coding, "chunked") == 0;
-
-    if (head->malformed || head->lengths > 1 || head->hosts > 1)
-        return true;
-    if (head->hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
-        return true;
-    if (head->codings == 0)
-        return false;
-    return !chunked || head->lengths > 0 || strcmp(version, "HTTP/1.0") == 0;
-}
-
 /* Decide about the head. True: go on. False: x->response says why not. */
-static bool accept_head(struct exchange *x, const struct head *head, const char *version)
+static bool accept_head(struct exchange *x, const struct head *head)
 {
     struct httpd *httpd = x->worker->httpd;
     const char *allow = NULL;
@@ -257,7 +187,7 @@ static bool accept_head(struct exchange *x, const struct head *head, const char 
     x->has_body = head->codings > 0;
     if (head->length != NULL && parse_u64(head->length, 0, UINT64_MAX, &length) == 0)
         x->has_body |= length > 0;
-    if (x->bad_line || head_is_ambiguous(head, version)) {
+    if (x->bad_line || head->malformed) {
         stats_refused(httpd, REFUSED_MALFORMED);
         httpd_reply_error(&x->response, 400, "bad_request", "ambiguous or malformed %s",
                           x->bad_line ? "request line" : "header fields");
@@ -425,18 +355,17 @@ static enum MHD_Result refuse_during_body(struct exchange *x)
 static enum MHD_Result
 on_head(struct exchange *x, const char *target, const char *method, const char *version)
 {
-    struct head head = {0};
+    struct head head;
 
     x->phase = PHASE_BODY;
     x->head = strcmp(method, "HEAD") == 0;
-    x->bad_line |= !is_token(method);
-    if (is_token(method))
-        x->request.method = x->head ? "GET" : method;
     x->request.path = path_of_target(target);
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, read_header, &head);
+    head_read(x, method, version, &head);
+    if (!x->bad_line)
+        x->request.method = x->head ? "GET" : method;
     x->none_match = head.none_match;
     link_set_deadline(x->link, x->since_ms + HTTPD_STALL_MS);
-    if (accept_head(x, &head, version))
+    if (accept_head(x, &head))
         return MHD_YES;
     x->phase = PHASE_REFUSED;
     if (!x->has_body)
@@ -451,6 +380,8 @@ static enum MHD_Result on_chunk(struct exchange *x, const char *bytes, size_t si
         x->lingered_bytes += size;
         return x->lingered_bytes <= HTTPD_LINGER_BYTES ? MHD_YES : MHD_NO;
     }
+    if (x->phase == PHASE_REFUSED) /* MHD saw a body where the head is ambiguous */
+        return refuse_during_body(x);
     x->request.body_bytes += size;
     if (x->request.body_bytes > x->route->body_max) {
         stats_refused(x->worker->httpd, REFUSED_TOO_LARGE);

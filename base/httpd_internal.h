@@ -46,6 +46,7 @@ struct exchange {
     bool suspended;         /* counted in worker->suspended */
     bool head;              /* a HEAD request */
     bool bad_line;          /* the request line holds what none may hold */
+    size_t target_bytes;    /* of the request line, as it came in */
     bool has_body;          /* announced by the head */
     const char *none_match; /* If-None-Match */
     unsigned status;        /* of the response once sent; 0: none */
@@ -140,6 +141,24 @@ void worker_join(struct worker *worker);
  */
 void worker_resume(struct exchange *x);
 void link_set_deadline(struct link *link, int64_t deadline_ms);
+
+/* httpd_head.c: the head of a request, read more strictly than MHD does. */
+struct head {
+    size_t bytes;     /* that it has when its lines end in CRLF and nothing is left out */
+    unsigned lengths; /* how many Content-Length fields */
+    unsigned codings; /* Transfer-Encoding */
+    unsigned hosts;
+    const char *length;
+    const char *coding;
+    const char *none_match;
+    bool expects_continue;
+    bool malformed; /* or ambiguous */
+};
+
+/* Is this what may stand in a request line? MHD itself would let a space pass. */
+bool head_is_target(const char *target);
+/* Read method and fields of a request whose target was seen; sets x->bad_line, too. */
+void head_read(struct exchange *x, const char *method, const char *version, struct head *out);
 
 /* httpd_exchange.c: the callbacks that MHD calls for a request. */
 void *exchange_on_target(void *worker, const char *target, struct MHD_Connection *connection);

@@ -166,6 +166,23 @@ AMBIGUOUS = {
     "no colon": b"GET / HTTP/1.1\r\nHost: t\r\nnonsense\r\n\r\n",
     "space in the target": b"GET / 32 HTTP/1.1\r\nHost: t\r\n\r\n",
     "odd header name": b"GET / HTTP/1.1\r\nHost: t\r\nX(y): 1\r\n\r\n",
+    "no header name": b"GET / HTTP/1.1\r\nHost: t\r\n: 1\r\nX: 2\r\n\r\n",
+    "two lengths, the second 0": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n"
+                                 b"Content-Length: 0\r\n\r\nabc",
+    "two spaces": b"GET  / HTTP/1.1\r\nHost: t\r\n\r\n",
+    "no CR at all": b"GET / HTTP/1.1\nHost: t\n\n",
+    "no CR after the request line": b"GET / HTTP/1.1\nHost: t\r\n\r\n",
+    "no CR after a field": b"GET / HTTP/1.1\r\nHost: t\nX: y\r\n\r\n",
+    "no CR in the empty line": b"GET / HTTP/1.1\r\nHost: t\r\n\n",
+    "CR in a value": b"GET / HTTP/1.1\r\nHost: t\rX: y\r\n\r\n",
+    "zero byte in a value": b"GET / HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n",
+    "zero byte in the target": b"GET /\0 HTTP/1.1\r\nHost: t\r\n\r\n",
+    "control character in a value": b"GET / HTTP/1.1\r\nHost: t\r\nX: a\x01b\r\n\r\n",
+    "DEL in a value": b"GET / HTTP/1.1\r\nHost: t\r\nX: a\x7fb\r\n\r\n",
+    "folded field": b"GET / HTTP/1.1\r\nHost: t\r\nX: a\r\n b\r\n\r\n",
+    "folded by a tab": b"GET / HTTP/1.1\r\nHost: t\r\nX: a\r\n\tb\r\n\r\n",
+    "folded coding": b"GET / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    "folded before the first field": b"GET / HTTP/1.1\r\n X: a\r\nHost: t\r\n\r\n",
 }
 
 
@@ -178,6 +195,20 @@ def test_what_is_ambiguous_is_400_and_closes(rng, name):
         assert answer.headers["connection"] == "close"
         # libmicrohttpd 0.9.75 repeats the head of its own 400 for a bad length; nothing is served.
         assert b" 200 " not in answer.body + connection.rest()
+
+
+@pytest.mark.parametrize("fields", [
+    b"", b"X:\r\n", b"X:y\r\n", b"X: \t y \t \r\n", b"X: \xe4\xff\r\n", b"Cookie: a=b; c=\"d\"\r\n", b"!#$%&'*+-.^_`|~: x\r\n",
+    b"Content-Length: 00\r\n", b"".join(b"X-%d: %s\r\n" % (n, b"y" * n) for n in range(100)),
+])
+def test_what_is_unusual_and_clear_is_served(rng, fields):
+    requests = [b"GET /32?a=%41&b HTTP/1.1\r\nHost: t\r\n" + fields + b"\r\n",
+                b"\r\nHEAD http://t/32 HTTP/1.1\r\n" + fields + b"Host: t\r\n\r\n",
+                b"GET /32 HTTP/1.0\r\n" + fields + b"\r\n"]
+    with Connection(rng.address) as connection:
+        for request in requests:
+            connection.send(request)
+            assert connection.answer(head_only=request.startswith(b"\r\nHEAD")).status == 200
 
 
 def test_a_body_where_none_belongs_is_413_and_closes(rng):
