@@ -7,20 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb verbs[] = {
-    {"run", "run a program on this machine's cores, or on a cluster", verb_run},
-    {"map", "run a command once for each argument", verb_map},
-    {"info", "one line about the cluster", verb_info},
-    {"workers", "list the hosts of the cluster", verb_workers},
-    {"status", "the cluster at a glance, once or live", verb_status},
-};
-
 static void print_help(FILE *out)
 {
     fprintf(out, "usage: scoop VERB [OPTION...] [ARGUMENT...]\n"
                  "Futures for C, and any command, on all cores of all hosts.\n\n");
-    for (size_t i = 0; i < COUNT_OF(verbs); i++)
-        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].about);
+    for (const struct verb *const *verb = verbs; *verb != NULL; verb++)
+        fprintf(out, "  %-10s %s\n", (*verb)->name, (*verb)->about);
     fprintf(out, "\n  --help     print this text; 'scoop VERB --help' says more\n"
                  "  --version  print the version\n"
                  "\nexample: seq 100 | scoop map echo\n");
@@ -50,10 +42,9 @@ int main(int argc, char **argv)
         printf("scoop %s\n", settings_version());
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
-        if (strcmp(word, verbs[i].name) == 0)
-            return run_verb(&verbs[i], argc - 1, argv + 1);
-    }
+    const struct verb *verb = verb_find(word);
+    if (verb != NULL)
+        return run_verb(verb, argc - 1, argv + 1);
     if (word[0] != '\0')
         fprintf(stderr, "scoop: unknown verb \"%.100s\"; see 'scoop --help'\n", word);
     else

@@ -1,8 +1,9 @@
-/* The verbs of the `scoop` command: one file each, one row each in main.c. */
+/* The verbs of the `scoop` command: one file each, one row each in verbs.c. */
 #ifndef CLI_VERB_H
 #define CLI_VERB_H
 
 #include "base/err.h"
+#include "base/settings.h"
 
 /* Exit codes of all verbs, unless a verb says otherwise. */
 enum {
@@ -13,15 +14,23 @@ enum {
 
 struct verb {
     const char *name;
-    const char *about; /* one line */
+    const char *about;               /* one line */
+    const struct settings *settings; /* for completion */
     /* argv[0] is "scoop NAME". Returns the exit code. */
     int (*run)(int argc, char **argv);
 };
 
-int verb_run(int argc, char **argv);
-int verb_map(int argc, char **argv);
-int verb_info(int argc, char **argv);
-int verb_workers(int argc, char **argv);
-int verb_status(int argc, char **argv);
+extern const struct verb verb_run;
+extern const struct verb verb_map;
+extern const struct verb verb_info;
+extern const struct verb verb_workers;
+extern const struct verb verb_status;
+extern const struct verb verb_completion;
+
+/* All of them, in the order of the help text; NULL ends it. */
+extern const struct verb *const verbs[];
+
+/* NULL: there is none of this name. */
+const struct verb *verb_find(const char *name);
 
 #endif

@@ -30,7 +30,7 @@ static const struct settings settings = {
     .row_count = COUNT_OF(rows),
 };
 
-int verb_info(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
     struct info_options options = {.json = false};
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, NULL);
@@ -50,3 +50,10 @@ int verb_info(int argc, char **argv)
     scoop_cluster_free(cluster);
     return EXIT_DONE;
 }
+
+const struct verb verb_info = {
+    .name = "info",
+    .about = "one line about the cluster",
+    .settings = &settings,
+    .run = run_verb,
+};

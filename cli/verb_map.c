@@ -302,7 +302,7 @@ static int open_joblog(const struct map_options *options, struct joblog *joblog)
     return error;
 }
 
-int verb_map(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
     struct map_options options = {.slots = 0};
     int first = 0;
@@ -331,3 +331,10 @@ int verb_map(int argc, char **argv)
     input_fini(&input);
     return code;
 }
+
+const struct verb verb_map = {
+    .name = "map",
+    .about = "run a command once for each argument",
+    .settings = &settings,
+    .run = run_verb,
+};

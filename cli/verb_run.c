@@ -249,7 +249,7 @@ static int run(const struct run_options *options, const char *list, const char *
     return run_privately(&config, path, argv);
 }
 
-int verb_run(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
     struct run_options options = {.slots = 0};
     struct place place CLEANUP(place_fini) = {.kind = PLACE_HERE};
@@ -275,3 +275,10 @@ int verb_run(int argc, char **argv)
     set_environment(&options.broker);
     return become(path, argv + first);
 }
+
+const struct verb verb_run = {
+    .name = "run",
+    .about = "run a program on this machine's cores, on hosts, or on a cluster",
+    .settings = &settings,
+    .run = run_verb,
+};

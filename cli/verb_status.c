@@ -161,7 +161,7 @@ static int watch_cluster(const struct status_options *options, const char *broke
     return EXIT_DONE;
 }
 
-int verb_status(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
     struct status_options options = {.json = false};
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, NULL);
@@ -175,3 +175,10 @@ int verb_status(int argc, char **argv)
     return options.watch && !options.json ? watch_cluster(&options, broker)
                                           : show_once(&options, broker);
 }
+
+const struct verb verb_status = {
+    .name = "status",
+    .about = "the cluster at a glance, once or live",
+    .settings = &settings,
+    .run = run_verb,
+};

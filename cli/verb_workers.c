@@ -49,7 +49,7 @@ static void print_table(const struct scoop_cluster *cluster)
     }
 }
 
-int verb_workers(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
     struct workers_options options = {.json = false};
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, NULL);
@@ -67,3 +67,10 @@ int verb_workers(int argc, char **argv)
     scoop_cluster_free(cluster);
     return EXIT_DONE;
 }
+
+const struct verb verb_workers = {
+    .name = "workers",
+    .about = "list the hosts of the cluster",
+    .settings = &settings,
+    .run = run_verb,
+};

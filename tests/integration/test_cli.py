@@ -21,7 +21,7 @@ MISBEHAVE = binary("../tests/programs/misbehave")
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
-    for verb in ("run", "map", "info", "workers", "status"):
+    for verb in ("run", "map", "info", "workers", "status", "completion"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")
         assert text.returncode == 0
@@ -51,12 +51,47 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["map", "--broker", "tcp://x", "echo"], '--broker: "tcp://x" is not tcp://HOST:PORT or ipc'),
         (["info", "--broker", "ipc://x"], '--broker: "ipc://x" is not tcp://HOST:PORT or ipc:///PATH'),
         (["info", "extra"], "unexpected argument"),
+        (["completion"], '"" is not a shell that is known: bash'),
+        (["completion", "fish"], '"fish" is not a shell that is known: bash'),
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2_and_one_line(scoop, arguments, message):
     done = scoop(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("line, offered, not_offered", [
+    ("scoop ", {"run", "map", "info", "workers", "status", "completion", "--help"}, {"--json"}),
+    ("scoop ma", {"map"}, {"run"}),
+    ("scoop status --", {"--watch", "--json", "--broker", "--help"}, {"--jobs", "run"}),
+    ("scoop map --as", {"--as-completed"}, {"--tag"}),
+    ("scoop map -j 4 --res", {"--resume", "--resume-failed"}, {"--retries"}),
+    ("scoop map -j ", set(), {"map", "--resume"}),
+    ("scoop map --joblog ", set(), {"map", "--resume"}),
+    ("scoop map --tag gzi", {"gzip"}, {"map"}),
+    ("scoop run --hosts a ech", {"echo"}, {"map"}),
+    ("scoop map gzip -", set(), {"--tag"}),
+    ("scoop completion ", {"bash", "--help"}, {"run"}),
+    ("scoop nonsense -", set(), {"--help"}),
+])
+def test_bash_completes_verbs_options_and_commands(scoop, line, offered, not_offered):
+    words = line.split(" ")
+    script = f"""
+        compopt() {{ :; }}
+        {scoop("completion", "bash").stdout}
+        complete -p scoop
+        COMP_WORDS=({" ".join(f"'{word}'" for word in words)}) COMP_CWORD={len(words) - 1}
+        _scoop
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "--norc"], input=script, text=True, capture_output=True, check=False,
+                          timeout=20)
+    assert done.stderr == ""
+    head, *found = done.stdout.splitlines()
+    assert head == "complete -o default -F _scoop scoop"
+    assert offered <= set(found)
+    assert not not_offered & set(found)
 
 
 def test_run_has_the_exit_code_of_the_program(scoop):

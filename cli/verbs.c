@@ -1,0 +1,16 @@
+#include "verb.h"
+
+#include <string.h>
+
+const struct verb *const verbs[] = {
+    &verb_run, &verb_map, &verb_info, &verb_workers, &verb_status, &verb_completion, NULL,
+};
+
+const struct verb *verb_find(const char *name)
+{
+    const struct verb *const *verb = verbs;
+
+    while (*verb != NULL && strcmp((*verb)->name, name) != 0)
+        verb++;
+    return *verb;
+}
