@@ -22,7 +22,7 @@ static const char *const type_names[WIRE_TYPE_END] = {
     [WIRE_BYE] = "BYE",         [WIRE_FUNCTION] = "FUNCTION", [WIRE_SUBMIT] = "SUBMIT",
     [WIRE_RESULTS] = "RESULTS", [WIRE_TASKS] = "TASKS",       [WIRE_OUTCOMES] = "OUTCOMES",
     [WIRE_REVOKE] = "REVOKE",   [WIRE_DRAIN] = "DRAIN",       [WIRE_QUERY] = "QUERY",
-    [WIRE_STATUS] = "STATUS",   [WIRE_PARKED] = "PARKED",
+    [WIRE_STATUS] = "STATUS",   [WIRE_PARKED] = "PARKED",     [WIRE_CANCEL] = "CANCEL",
 };
 
 static const char *const outcome_names[WIRE_OUTCOME_END] = {
@@ -34,6 +34,12 @@ static const char *const outcome_names[WIRE_OUTCOME_END] = {
     [WIRE_CANCELLED] = "cancelled",
     [WIRE_REFUSED_TASK] = "refused",
     [WIRE_EXPIRED] = "expired",
+};
+
+static const char *const cancelled_texts[] = {
+    [WIRE_NEVER_RAN] = "cancelled before it ran",
+    [WIRE_STOPPED] = "cancelled while it ran, and stopped",
+    [WIRE_DISCARDED] = "cancelled after it ran; its result is dropped",
 };
 
 static const char *const worker_state_names[WIRE_WORKER_STATE_END] = {
@@ -55,6 +61,11 @@ const char *wire_type_name(enum wire_type type)
 const char *wire_outcome_name(enum wire_outcome outcome)
 {
     return name_in(outcome_names, WIRE_OUTCOME_END, outcome);
+}
+
+const char *wire_cancelled_text(enum wire_cancelled answer)
+{
+    return name_in(cancelled_texts, COUNT_OF(cancelled_texts), answer);
 }
 
 const char *wire_worker_state_name(enum wire_worker_state state)

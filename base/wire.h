@@ -48,6 +48,7 @@ enum wire_type {
     WIRE_QUERY,
     WIRE_STATUS,
     WIRE_PARKED,
+    WIRE_CANCEL,
     WIRE_TYPE_END,
 };
 
@@ -64,10 +65,17 @@ enum wire_outcome {
     WIRE_CRASHED,      /* its executor died; code is the exit code, or 128 + signal */
     WIRE_LOST,         /* its hosts were lost too often */
     WIRE_TIMEOUT,      /* killed at its limit; code is the limit in ms */
-    WIRE_CANCELLED,    /* revoked */
+    WIRE_CANCELLED,    /* by the client; code is an enum wire_cancelled */
     WIRE_REFUSED_TASK, /* no such program or function there, or a different one */
     WIRE_EXPIRED,      /* not started in time; code is the time in ms */
     WIRE_OUTCOME_END,
+};
+
+/* What became of a task that its client cancelled. Of these an agent says the first two. */
+enum wire_cancelled {
+    WIRE_NEVER_RAN = 1, /* no attempt of it ever began, and none will */
+    WIRE_STOPPED,       /* it was running, and its process is gone */
+    WIRE_DISCARDED,     /* it ran before, to its end or elsewhere; its result is dropped */
 };
 
 enum wire_reason {
@@ -81,6 +89,8 @@ enum wire_reason {
 /* Names for logs, listings and messages; "unknown" for other values. */
 const char *wire_type_name(enum wire_type type);
 const char *wire_outcome_name(enum wire_outcome outcome);
+/* The answer as a sentence. */
+const char *wire_cancelled_text(enum wire_cancelled answer);
 
 /* ---- cursor ---- */
 

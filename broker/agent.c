@@ -130,13 +130,15 @@ void agent_lease(struct core *core, struct agent *agent, struct task *task)
     peer_touch(core, &agent->peer);
 }
 
-void agent_revoke(struct core *core, struct task *task)
+void agent_revoke(struct core *core, struct task *task, enum task_event event)
 {
     struct agent *agent = task->agent;
+    const enum task_action action = task_step(task, event);
 
-    if (task_step(task, TASK_CANCEL) == TASK_REFUSE)
-        return;
-    task->session = NULL;
+    if (event == TASK_ABANDON)
+        task->session = NULL;
+    if (action != TASK_SEND_REVOKE)
+        return; /* it knows already */
     if (agent->revokes == NULL)
         agent->revokes = wire_frame_new(WIRE_REVOKE, agent->peer.link.id, 8);
     if (agent->revokes == NULL || blob_reserve(agent->revokes, 8) != 0)

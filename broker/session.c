@@ -122,7 +122,7 @@ session_new_task(struct core *core, struct session *s, const struct wire_options
     if (apply_options(core, entry.task, options) == 0 && roster_add(&s->tasks, &entry) == 0)
         return entry.task;
     timers_stop(&core->timers, entry.task);
-    task_step(entry.task, TASK_CANCEL);
+    task_step(entry.task, TASK_ABANDON);
     task_free(&core->slab, entry.task);
     return NULL;
 }
@@ -198,6 +198,42 @@ int session_submit(struct core *core,
     return wire_read_ok(body);
 }
 
+/* A task that no agent holds ends: out of whichever list it stands in. */
+static void leave_list(struct core *core, struct task *task)
+{
+    if (task->state == TASK_READY)
+        session_unqueue(core, task);
+    if (task->state == TASK_ASKING && task->asked != NULL)
+        task_list_remove(task->asked, task);
+}
+
+static void cancel_task(struct core *core, struct task *task)
+{
+    if (task->agent != NULL) {
+        agent_revoke(core, task, TASK_CANCEL);
+        return;
+    }
+    leave_list(core, task);
+    settle(core, task, TASK_CANCEL, NULL);
+}
+
+int session_cancel(struct core *core,
+                   struct session *s,
+                   const struct wire_header *header,
+                   struct wire_cursor *body)
+{
+    for (uint32_t i = 0; i < header->count; i++) {
+        const uint64_t no = wire_get_u64(body);
+        const struct session_task *entry = roster_find(&s->tasks, no);
+
+        if (body->bad || no == 0 || no >= s->tasks.next_no)
+            return -EPROTO;
+        if (entry != NULL) /* else it has ended: its outcome is the answer */
+            cancel_task(core, entry->task);
+    }
+    return wire_read_ok(body);
+}
+
 /* ---- results ---- */
 
 void session_flush(struct core *core, struct session *s)
@@ -256,15 +292,12 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
 /* Nobody waits for this task any more. */
 static void drop_task(struct core *core, struct task *task)
 {
-    if (task->state == TASK_LEASED) {
-        agent_revoke(core, task);
+    if (task->agent != NULL) {
+        agent_revoke(core, task, TASK_ABANDON);
         return;
     }
-    if (task->state == TASK_READY)
-        session_unqueue(core, task);
-    if (task->state == TASK_ASKING && task->asked != NULL)
-        task_list_remove(task->asked, task);
-    settle(core, task, TASK_CANCEL, NULL);
+    leave_list(core, task);
+    settle(core, task, TASK_ABANDON, NULL);
 }
 
 void session_close(struct core *core, struct session *s)

@@ -11,18 +11,74 @@ static void forget(struct core *core, struct task *task)
     task_free(&core->slab, task);
 }
 
+/* What became of a cancelled task. Only what its agent vouches for counts as not begun, and only if
+ * that was the first to hold it: of an attempt that was lost nobody knows how far it came. */
+static enum wire_cancelled
+answer_of(const struct task *task, enum task_event event, const struct wire_attempt *outcome)
+{
+    struct wire_failure failure;
+
+    if (event == TASK_CANCEL)
+        return task->attempt == 0 ? WIRE_NEVER_RAN : WIRE_DISCARDED;
+    if (event == TASK_CRASH || event == TASK_CRASH_LAST)
+        return WIRE_STOPPED;
+    if (event != TASK_OUTCOME || outcome->outcome != WIRE_CANCELLED ||
+        wire_get_failure(outcome->bytes, &failure) != 0)
+        return WIRE_DISCARDED;
+    if (failure.code == WIRE_NEVER_RAN && task->attempt == 1)
+        return WIRE_NEVER_RAN;
+    return failure.code == WIRE_STOPPED ? WIRE_STOPPED : WIRE_DISCARDED;
+}
+
+/* An outcome with a failure; its bytes are those of *bytes, which the caller drops. Without memory
+ * it has no reason. */
+static struct wire_attempt
+outcome_with(enum wire_outcome outcome, const struct wire_failure *failure, struct blob **bytes)
+{
+    struct wire_attempt attempt = {.outcome = outcome};
+
+    *bytes = blob_new(256);
+    if (*bytes != NULL && wire_put_failure(*bytes, failure) == 0)
+        attempt.bytes = (struct wire_bytes){(*bytes)->data, (*bytes)->size};
+    return attempt;
+}
+
+static struct wire_bytes text_of(const char *text)
+{
+    return (struct wire_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static void deliver_cancelled(struct core *core,
+                              struct task *task,
+                              enum task_event event,
+                              const struct wire_attempt *outcome)
+{
+    const enum wire_cancelled answer = answer_of(task, event, outcome);
+    const struct wire_failure failure = {
+        .code = answer,
+        .text = text_of(wire_cancelled_text(answer)),
+    };
+    struct blob *bytes CLEANUP(blob_unref_p) = NULL;
+    const struct wire_attempt attempt = outcome_with(WIRE_CANCELLED, &failure, &bytes);
+
+    session_deliver(core, task, &attempt);
+}
+
 void settle(struct core *core,
             struct task *task,
             enum task_event event,
             const struct wire_attempt *outcome)
 {
-    const bool rested = task->state == TASK_RESTING;
+    const enum task_state before = task->state;
     const enum task_action action = task_step(task, event);
 
-    core->counters.resting -= rested && action != TASK_REFUSE;
+    core->counters.resting -= before == TASK_RESTING && action != TASK_REFUSE;
     switch (action) {
     case TASK_DELIVER:
-        session_deliver(core, task, outcome);
+        if (before == TASK_STOPPING || event == TASK_CANCEL)
+            deliver_cancelled(core, task, event, outcome);
+        else
+            session_deliver(core, task, outcome);
         forget(core, task);
         return;
     case TASK_DROP: forget(core, task); return;
@@ -32,6 +88,7 @@ void settle(struct core *core,
     case TASK_REFUSE:
     case TASK_WAIT:
     case TASK_SEND:
+    case TASK_KEEP:
     case TASK_SEND_REVOKE: core->counters.illegal++; return;
     }
 }
@@ -42,12 +99,9 @@ void settle_failure(struct core *core,
                     enum wire_outcome outcome,
                     const struct wire_failure *failure)
 {
-    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(256);
-    struct wire_attempt attempt = {.outcome = outcome};
+    struct blob *bytes CLEANUP(blob_unref_p) = NULL;
+    const struct wire_attempt attempt = outcome_with(outcome, failure, &bytes);
 
-    /* Without memory it is delivered without a reason. */
-    if (bytes != NULL && wire_put_failure(bytes, failure) == 0)
-        attempt.bytes = (struct wire_bytes){bytes->data, bytes->size};
     settle(core, task, event, &attempt);
 }
 
@@ -60,7 +114,7 @@ static void expire(struct core *core, struct task *task)
     snprintf(text, sizeof(text), "not started within %u ms", expires_ms);
     const struct wire_failure failure = {
         .code = expires_ms,
-        .text = {(const uint8_t *)text, strlen(text)},
+        .text = text_of(text),
     };
 
     session_unqueue(core, task);

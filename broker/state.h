@@ -219,6 +219,11 @@ void session_unqueue(struct core *core, struct task *task);
  * is forgotten by the caller. */
 void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome);
 void session_flush(struct core *core, struct session *s);
+/* CANCEL; -EPROTO. */
+NODISCARD int session_cancel(struct core *core,
+                             struct session *s,
+                             const struct wire_header *header,
+                             struct wire_cursor *body);
 /* Forget the queued tasks, revoke the leased ones. */
 void session_close(struct core *core, struct session *s);
 
@@ -241,8 +246,8 @@ NODISCARD int agent_parked(struct core *core,
                            struct agent *agent,
                            const struct wire_header *header,
                            struct wire_cursor *body);
-/* The session does not want this leased task any more. */
-void agent_revoke(struct core *core, struct task *task);
+/* Nobody wants this task any more, which an agent holds: TASK_CANCEL or TASK_ABANDON. */
+void agent_revoke(struct core *core, struct task *task, enum task_event event);
 void agent_flush(struct core *core, struct agent *agent);
 /* The agent is gone: its tasks go back to their queues. */
 void agent_close(struct core *core, struct agent *agent);

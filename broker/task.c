@@ -16,43 +16,56 @@ struct transition {
 };
 
 /* PROTOCOL.md section 5, cell by cell; an absent cell is TASK_REFUSE. */
-static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] = {
-    [TASK_READY] =
-        {
-            [TASK_LEASE] = {TASK_LEASED, TASK_SEND},
-            [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
-            [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
-            [TASK_ASK] = {TASK_ASKING, TASK_WAIT},
-        },
-    [TASK_LEASED] =
-        {
-            [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
-            [TASK_CRASH] = {TASK_READY, TASK_QUEUE_BACK},
-            [TASK_CRASH_LAST] = {TASK_FREE, TASK_DELIVER},
-            [TASK_LOSS] = {TASK_READY, TASK_QUEUE_FRONT},
-            [TASK_LOSS_LAST] = {TASK_FREE, TASK_DELIVER},
-            [TASK_RETRY] = {TASK_RESTING, TASK_REST},
-            [TASK_CANCEL] = {TASK_REVOKED, TASK_SEND_REVOKE},
-        },
-    [TASK_RESTING] =
-        {
-            [TASK_DUE] = {TASK_READY, TASK_QUEUE_BACK},
-            [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
-        },
-    [TASK_REVOKED] =
-        {
-            [TASK_OUTCOME] = {TASK_FREE, TASK_DROP},
-            [TASK_CRASH] = {TASK_FREE, TASK_DROP},
-            [TASK_CRASH_LAST] = {TASK_FREE, TASK_DROP},
-            [TASK_LOSS] = {TASK_FREE, TASK_DROP},
-            [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
-            [TASK_RETRY] = {TASK_FREE, TASK_DROP},
-        },
-    [TASK_ASKING] =
-        {
-            [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
-            [TASK_CANCEL] = {TASK_FREE, TASK_DROP},
-        },
+static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] =
+    {
+        [TASK_READY] =
+            {
+                [TASK_LEASE] = {TASK_LEASED, TASK_SEND},
+                [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CANCEL] = {TASK_FREE, TASK_DELIVER},
+                [TASK_ABANDON] = {TASK_FREE, TASK_DROP},
+                [TASK_ASK] = {TASK_ASKING, TASK_WAIT},
+            },
+        [TASK_LEASED] =
+            {
+                [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CRASH] = {TASK_READY, TASK_QUEUE_BACK},
+                [TASK_CRASH_LAST] = {TASK_FREE, TASK_DELIVER},
+                [TASK_LOSS] = {TASK_READY, TASK_QUEUE_FRONT},
+                [TASK_LOSS_LAST] = {TASK_FREE, TASK_DELIVER},
+                [TASK_RETRY] = {TASK_RESTING, TASK_REST},
+                [TASK_CANCEL] = {TASK_STOPPING, TASK_SEND_REVOKE},
+                [TASK_ABANDON] = {TASK_REVOKED, TASK_SEND_REVOKE},
+            },
+        [TASK_RESTING] =
+            {
+                [TASK_DUE] = {TASK_READY, TASK_QUEUE_BACK},
+                [TASK_CANCEL] = {TASK_FREE, TASK_DELIVER},
+                [TASK_ABANDON] = {TASK_FREE, TASK_DROP},
+            },
+        [TASK_STOPPING] =
+            {
+                [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CRASH] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CRASH_LAST] = {TASK_FREE, TASK_DELIVER},
+                [TASK_LOSS] = {TASK_FREE, TASK_DELIVER},
+                [TASK_LOSS_LAST] = {TASK_FREE, TASK_DELIVER},
+                [TASK_ABANDON] = {TASK_REVOKED, TASK_KEEP},
+            },
+        [TASK_REVOKED] =
+            {
+                [TASK_OUTCOME] = {TASK_FREE, TASK_DROP},
+                [TASK_CRASH] = {TASK_FREE, TASK_DROP},
+                [TASK_CRASH_LAST] = {TASK_FREE, TASK_DROP},
+                [TASK_LOSS] = {TASK_FREE, TASK_DROP},
+                [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
+            },
+        [TASK_ASKING] =
+            {
+                [TASK_OUTCOME] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CANCEL] = {TASK_FREE, TASK_DELIVER},
+                [TASK_ABANDON] = {TASK_FREE, TASK_DROP},
+            },
 };
 
 enum task_action task_step(struct task *task, enum task_event event)

@@ -25,9 +25,10 @@ enum task_state {
     TASK_FREE, /* not a task: on the slab's free list */
     TASK_READY,
     TASK_LEASED,
-    TASK_RESTING, /* failed, and waits to be tried again */
-    TASK_REVOKED,
-    TASK_ASKING, /* for the broker itself: see ask.c */
+    TASK_RESTING,  /* failed, and waits to be tried again */
+    TASK_STOPPING, /* cancelled while LEASED: its agent says what became of it */
+    TASK_REVOKED,  /* the same, but nobody waits for the answer */
+    TASK_ASKING,   /* for the broker itself: see ask.c */
     TASK_STATE_END,
 };
 
@@ -38,11 +39,12 @@ enum task_event {
     TASK_CRASH_LAST,
     TASK_LOSS,
     TASK_LOSS_LAST,
-    TASK_RETRY,  /* an outcome that is not the last one: see terms.h */
-    TASK_DUE,    /* its rest is over */
-    TASK_EXPIRE, /* it was not started in time */
-    TASK_CANCEL,
-    TASK_ASK, /* its function is the broker's own */
+    TASK_RETRY,   /* an outcome that is not the last one: see terms.h */
+    TASK_DUE,     /* its rest is over */
+    TASK_EXPIRE,  /* it was not started in time */
+    TASK_CANCEL,  /* its client wants it no more, and to know what became of it */
+    TASK_ABANDON, /* its session has ended */
+    TASK_ASK,     /* its function is the broker's own */
     TASK_EVENT_END,
 };
 
@@ -55,6 +57,7 @@ enum task_action {
     TASK_QUEUE_BACK,  /* to the back of its session's queue */
     TASK_QUEUE_FRONT, /* to the front */
     TASK_WAIT,        /* it waits for the broker's own answer */
+    TASK_KEEP,        /* nothing */
     TASK_REST,        /* it stands in no list until its timer is due */
     TASK_SEND_REVOKE, /* tell the agent */
 };

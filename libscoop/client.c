@@ -66,8 +66,21 @@ static struct span pop_span(struct client *client)
 
 /* ---- ended jobs ---- */
 
+/* The broker need not be told any more. */
+static void forget_cancel(struct client *client, const struct job *job)
+{
+    struct job **place = &client->cancels;
+
+    while (*place != NULL && *place != job)
+        place = &(*place)->next_cancel;
+    if (*place == job)
+        *place = job->next_cancel;
+}
+
 static void job_has_ended(struct client *client, struct job *job)
 {
+    if (job->cancelled)
+        forget_cancel(client, job);
     job->next = NULL;
     *client->ended_tail = job;
     client->ended_tail = &job->next;
@@ -108,21 +121,49 @@ static void drop_abandoned_spans(struct client *client)
     }
 }
 
-void client_abandon(struct client *client, struct job *job)
+/* Turn the ring once: spans of this job come to the front and go, the others keep their order.
+ * Returns how many tasks went. */
+static uint32_t remove_spans(struct client *client, const struct job *job)
 {
-    job->abandoned = true;
-    /* Turn the ring once: spans of this job come to the front and go, the others keep their order.
-     */
+    uint32_t count = 0;
+
     for (size_t i = client->pending_count; i > 0; i--) {
         const struct span span = pop_span(client);
 
-        push_span(client, span);
-        if (span.job != job)
-            continue;
-        client->pending_count--;
-        job->ended += span.count;
-        if (job->ended == job->count)
-            job_has_ended(client, job);
+        if (span.job == job)
+            count += span.count;
+        else
+            push_span(client, span);
+    }
+    return count;
+}
+
+void client_abandon(struct client *client, struct job *job)
+{
+    job->abandoned = true;
+    const uint32_t waiting = remove_spans(client, job);
+    job->ended += waiting;
+    if (waiting != 0 && job->ended == job->count)
+        job_has_ended(client, job);
+}
+
+/* What was sent to a broker that is gone may have run there. */
+static enum wire_cancelled answer_without_broker(const struct job *job)
+{
+    return job->sent ? WIRE_DISCARDED : WIRE_NEVER_RAN;
+}
+
+void client_cancel(struct client *client, struct job *job)
+{
+    if (job->cancelled || job->ended == job->count)
+        return;
+    job->cancelled = true;
+    if (job->no != 0) {
+        job->next_cancel = client->cancels;
+        client->cancels = job;
+    } else if (remove_spans(client, job) != 0) {
+        job_cancel_task(job, 0, answer_without_broker(job));
+        job_has_ended(client, job);
     }
 }
 
@@ -161,7 +202,7 @@ static int spans_of_ledger(struct client *client)
         return -ENOMEM;
     push_span(client, (struct span){.job = NULL});
     for (; (entry = ledger_next(&client->ledger, &no)) != NULL; no++) {
-        if (append_task(client, entry) != 0) {
+        if (!entry->job->cancelled && append_task(client, entry) != 0) {
             client->pending_count = before;
             return -ENOMEM;
         }
@@ -175,11 +216,26 @@ static int spans_of_ledger(struct client *client)
     return 0;
 }
 
+/* No task has a number any more; those that were cancelled end. */
+static void forget_numbers(struct client *client)
+{
+    const struct ledger_entry *entry = NULL;
+
+    for (uint64_t no = 1; (entry = ledger_next(&client->ledger, &no)) != NULL; no++) {
+        entry->job->no = 0;
+        if (!entry->job->cancelled)
+            continue;
+        job_cancel_task(entry->job, entry->index, WIRE_DISCARDED);
+        job_has_ended(client, entry->job);
+    }
+    ledger_fini(&client->ledger);
+}
+
 int client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uint64_t credit_bytes)
 {
     if (ledger_open(&client->ledger) > 0 && spans_of_ledger(client) != 0)
         return -ENOMEM;
-    ledger_fini(&client->ledger);
+    forget_numbers(client);
     memset(client->defined, 0, sizeof(client->defined));
     client->link = link;
     client->credit_tasks = credit_tasks;
@@ -271,6 +327,9 @@ static uint32_t number_tasks(struct client *client, const struct span *span, uin
 
         if (ledger_add(&client->ledger, &entry) != 0)
             return i;
+        span->job->sent = true;
+        if (span->job->count == 1)
+            span->job->no = ledger_next_no(&client->ledger) - 1;
     }
     return n;
 }
@@ -365,8 +424,29 @@ static int submit(struct client *client, struct blob **out)
     return result != 0 ? result : -EAGAIN;
 }
 
+/* Tell the broker of all that was cancelled. */
+static int cancel(struct client *client, struct blob **out)
+{
+    struct blob *frame = wire_frame_new(WIRE_CANCEL, client->link, 0);
+
+    for (; client->cancels != NULL; client->cancels = client->cancels->next_cancel) {
+        if (frame == NULL || blob_reserve(frame, sizeof(uint64_t)) != 0)
+            break;
+        wire_put_u64(frame, client->cancels->no);
+        wire_frame_add_count(frame, 1);
+    }
+    if (frame == NULL || wire_frame_count(frame) == 0) {
+        blob_unref(frame);
+        return -ENOMEM;
+    }
+    *out = frame;
+    return 0;
+}
+
 int client_next_frame(struct client *client, struct blob **out)
 {
+    if (client->cancels != NULL)
+        return cancel(client, out);
     drop_abandoned_spans(client);
     if (client->pending_count == 0 || ledger_open(&client->ledger) >= client->credit_tasks)
         return -EAGAIN;

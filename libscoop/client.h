@@ -37,7 +37,8 @@ struct client {
     struct identity program;
     struct job *ended; /* all tasks have ended; oldest first */
     struct job **ended_tail;
-    uint64_t stale; /* results that belonged to no task */
+    struct job *cancels; /* to tell the broker of */
+    uint64_t stale;      /* results that belonged to no task */
 };
 
 void client_init(struct client *client, const struct identity *program);
@@ -66,6 +67,10 @@ NODISCARD int client_take_results(struct client *client,
 /* Nobody waits for this job any more: its places are not touched from now on, and tasks that were
  * not sent never will be. It comes out of client_take_ended() when what was sent has ended. */
 void client_abandon(struct client *client, struct job *job);
+
+/* Nobody wants this job of one task any more. It ends here when it was never sent; else the broker is
+ * told, and its answer is the outcome. Nothing happens to one that has ended. */
+void client_cancel(struct client *client, struct job *job);
 
 /* End every task that has not ended with this reason. */
 void client_give_up(struct client *client, enum scoop_status status, const char *text);

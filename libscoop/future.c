@@ -181,6 +181,29 @@ bool scoop_error(scoop_future *future, struct scoop_error *out)
     return true;
 }
 
+_Static_assert((int)SCOOP_NEVER_RAN == WIRE_NEVER_RAN && (int)SCOOP_STOPPED == WIRE_STOPPED &&
+                   (int)SCOOP_DISCARDED == WIRE_DISCARDED,
+               "answers as the broker gives them");
+
+enum scoop_cancelled scoop_cancel(scoop_future *future, int deadline_ms)
+{
+    if (future == NULL) {
+        error_set(SCOOP_MISUSE, "scoop_cancel: there is no future");
+        return SCOOP_UNANSWERED;
+    }
+    if (!future_is_done(future))
+        session_cancel(future->session, &future->job);
+    if (!await_future(future, program_deadline(deadline_ms))) {
+        error_set(SCOOP_TIMEOUT, "%s: it is not known within %d ms what became of it",
+                  future->job.function->name, deadline_ms);
+        return SCOOP_UNANSWERED;
+    }
+    const struct failure *failure = future->job.failure;
+    return failure != NULL && failure->status == SCOOP_CANCELLED
+               ? (enum scoop_cancelled)failure->code
+               : SCOOP_TOO_LATE;
+}
+
 void scoop_future_free(scoop_future *future)
 {
     if (future == NULL)

@@ -137,6 +137,18 @@ bool job_fail_task(struct job *job, uint32_t index, enum scoop_status status, co
     return ++job->ended == job->count;
 }
 
+bool job_cancel_task(struct job *job, uint32_t index, enum wire_cancelled answer)
+{
+    const struct wire_failure wire = {
+        .code = answer,
+        .host = bytes_of(""),
+        .text = bytes_of(wire_cancelled_text(answer)),
+    };
+
+    note_failure(job, index, SCOOP_CANCELLED, &wire);
+    return ++job->ended == job->count;
+}
+
 void job_refuse(struct job *job, enum scoop_status status, const char *text)
 {
     note_reason(job, 0, status, text);

@@ -36,7 +36,11 @@ struct job {
     struct failure *failure;      /* of the lowest index so far; NULL: none */
     uint16_t attempts;            /* of the outcome that came last */
     uint32_t run_us;              /* likewise */
-    bool abandoned;               /* nobody waits: touch no place, ask for no argument */
+    uint64_t no;             /* of a job of one task: its number on the present link; 0: none */
+    bool sent;               /* a broker has seen some of it */
+    bool cancelled;          /* the caller has asked for its end */
+    struct job *next_cancel; /* of those that the broker is to be told of */
+    bool abandoned;          /* nobody waits: touch no place, ask for no argument */
     /* Below: under the session's lock, except that `done` may be read by anybody. */
     atomic_bool done;              /* all have ended: the job is the caller's again */
     struct watch *watches;         /* who is told when it is done; newest first */
@@ -55,6 +59,9 @@ bool job_end_task(struct job *job, uint32_t index, const struct wire_result *res
 
 /* End one task with a reason of our own. True: it was the last. */
 bool job_fail_task(struct job *job, uint32_t index, enum scoop_status status, const char *text);
+
+/* End one task that was cancelled. True: it was the last. */
+bool job_cancel_task(struct job *job, uint32_t index, enum wire_cancelled answer);
 
 /* End all tasks of a job of which none has begun. */
 void job_refuse(struct job *job, enum scoop_status status, const char *text);

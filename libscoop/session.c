@@ -414,6 +414,19 @@ void session_forget(scoop_session *s, struct job *job, void (*release)(struct jo
     pthread_mutex_unlock(&s->lock);
 }
 
+void session_cancel(scoop_session *s, struct job *job)
+{
+    struct cancel request = {.job = job};
+
+    pthread_mutex_lock(&s->lock);
+    request.next = s->cancels;
+    s->cancels = &request;
+    session_wake(s);
+    while (!request.taken)
+        wait_on(s, &s->changed, INT64_MAX);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void drop_query(scoop_session *s, struct query *query)
 {
     struct query **place = &s->queries;

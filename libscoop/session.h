@@ -97,6 +97,10 @@ void session_abandon(scoop_session *session, struct job *job, void (*release)(st
 /* The same without waiting, for a job whose places are its own. */
 void session_forget(scoop_session *session, struct job *job, void (*release)(struct job *));
 
+/* Ask for the end of a job of one task; its outcome says what became of it. Returns when the request
+ * was taken: the job may be left then. */
+void session_cancel(scoop_session *session, struct job *job);
+
 struct query {
     struct blob *status; /* the STATUS frame; owned by the asker */
     struct query *next;

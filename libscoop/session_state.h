@@ -20,6 +20,12 @@ enum state {
     STATE_DENIED, /* the broker refused us; see `why` */
 };
 
+struct cancel {
+    struct job *job;
+    bool taken;
+    struct cancel *next;
+};
+
 struct scoop_session {
     struct config config;
     void *context;
@@ -35,7 +41,8 @@ struct scoop_session {
     char why[512];
     struct job *inbox;
     struct job **inbox_tail;
-    struct job *leaving; /* jobs that were abandoned */
+    struct job *leaving;    /* jobs that were abandoned */
+    struct cancel *cancels; /* requests of session_cancel() */
     struct query *queries;
     struct desk *desks;
     int ended_fd;      /* eventfd that tells programs of futures that ended; -1: not asked for */

@@ -210,6 +210,19 @@ static void leave_jobs(scoop_session *s)
     pthread_cond_broadcast(&s->changed);
 }
 
+/* The lock is held. */
+static void cancel_jobs(scoop_session *s)
+{
+    while (s->cancels != NULL) {
+        struct cancel *request = s->cancels;
+
+        s->cancels = request->next;
+        client_cancel(&s->client, request->job);
+        request->taken = true;
+    }
+    pthread_cond_broadcast(&s->changed);
+}
+
 static void take_requests(scoop_session *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -220,6 +233,8 @@ static void take_requests(scoop_session *s)
         client_add(&s->client, job);
     }
     s->inbox_tail = &s->inbox;
+    if (s->cancels != NULL)
+        cancel_jobs(s);
     if (s->leaving != NULL)
         leave_jobs(s);
     const bool denied = s->state == STATE_DENIED;
@@ -383,7 +398,8 @@ void session_drive(scoop_session *s, int64_t until_ms)
 
 bool session_has_work(const scoop_session *s)
 {
-    return !s->idle || s->inbox != NULL || s->leaving != NULL || s->queries != NULL;
+    return !s->idle || s->inbox != NULL || s->leaving != NULL || s->cancels != NULL ||
+           s->queries != NULL;
 }
 
 void session_wake(scoop_session *s)

@@ -396,7 +396,8 @@ static void cancel_waiting(struct pool *pool, const uint64_t *ids, size_t count)
         struct task task = task_queue_pop_front(&pool->waiting);
 
         if (is_listed(&task, ids, count)) {
-            report_failure(pool->report, &task, WIRE_CANCELLED, 0, "revoked before it ran");
+            report_failure(pool->report, &task, WIRE_CANCELLED, WIRE_NEVER_RAN,
+                           "revoked before it ran");
             blob_unref(task.frame);
         } else if (task_queue_push_back(&pool->waiting, &task) != 0) {
             pool->report->out_of_memory = true; /* cannot be: it has just left the place it takes */
@@ -437,7 +438,8 @@ static void settle_tasks(struct pool *pool, struct executor *e, int status)
         struct task task = task_queue_pop_back(&e->flying);
 
         if (task.revoked) {
-            report_failure(pool->report, &task, WIRE_CANCELLED, 0, "revoked before it ran");
+            report_failure(pool->report, &task, WIRE_CANCELLED, WIRE_NEVER_RAN,
+                           "revoked before it ran");
             blob_unref(task.frame);
         } else if (task_queue_push_front(&pool->waiting, &task) != 0) {
             pool->report->out_of_memory = true;

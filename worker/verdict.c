@@ -72,7 +72,7 @@ bool verdict_report(struct report *report,
         return !mistaken;
     case EXECUTOR_REVOKED:
         if (!mistaken)
-            report_failure(report, task, WIRE_CANCELLED, 0, "revoked while it ran");
+            report_failure(report, task, WIRE_CANCELLED, WIRE_STOPPED, "revoked while it ran");
         return !mistaken;
     case EXECUTOR_DISMISSED: return false;
     case EXECUTOR_ALIVE:

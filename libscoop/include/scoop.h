@@ -277,7 +277,8 @@ SCOOP_API enum scoop_status scoop_result_bytes(scoop_future *future, struct scoo
 /* How a task ended. Texts are borrowed until scoop_future_free(). */
 struct scoop_error {
     enum scoop_status status;
-    /* FAILED: the function's; CRASHED: exit code, or 128 + signal; OVERTIME: the limit in ms */
+    /* FAILED: the function's; CRASHED: exit code, or 128 + signal; OVERTIME, EXPIRED: the limit in ms;
+     * CANCELLED: an enum scoop_cancelled */
     uint32_t code;
     unsigned attempts; /* executions, this one included */
     uint32_t run_us;   /* time in the function, of the last attempt */
@@ -288,6 +289,20 @@ struct scoop_error {
 
 /* Details of a task that has ended; does not wait. False while it has not. */
 SCOOP_API bool scoop_error(scoop_future *future, struct scoop_error *out);
+
+/* What became of a task that was cancelled. */
+enum scoop_cancelled {
+    SCOOP_UNANSWERED, /* not known yet: scoop_last_error() says why */
+    SCOOP_NEVER_RAN,  /* no try of it ever began, and none will */
+    SCOOP_STOPPED,    /* it was running, and its process is gone */
+    SCOOP_DISCARDED, /* it ran before, to its end or on a host that was lost; its result is dropped */
+    SCOOP_TOO_LATE, /* it had ended: its outcome stays what it is */
+};
+
+/* Cancel the task. Unless it is too late, the future ends with SCOOP_CANCELLED and the answer as code.
+ * No answer within deadline_ms (SCOOP_FOREVER: no deadline): SCOOP_UNANSWERED; the request stands, and
+ * may be made again to wait for its answer. A NULL future is SCOOP_UNANSWERED, too. */
+SCOOP_API enum scoop_cancelled scoop_cancel(scoop_future *future, int deadline_ms);
 
 /* Forget the future. A task that has not ended goes on unnoticed. NULL is accepted. */
 SCOOP_API void scoop_future_free(scoop_future *future);

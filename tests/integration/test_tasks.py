@@ -1,4 +1,4 @@
-"""What can be asked for a task, with a real broker and a real worker: retries, expiry, priority."""
+"""What can be asked for a task, with a real broker and a real worker: retries, expiry, priority, cancel."""
 
 import time
 
@@ -45,3 +45,13 @@ def test_a_higher_priority_starts_first(tmp_path):
 def test_an_option_out_of_its_range_is_named(tmp_path):
     done = options("retry", tmp_path / "marks", 0, 1001, 0)
     assert "attempt: option retries is 1001, must be between 0 and 1000" in done.stderr
+
+
+@pytest.mark.tsan
+def test_cancel_says_what_became_of_the_task(tmp_path):
+    done = options("cancel", tmp_path / "marks")
+    assert done.stdout.splitlines() == [
+        "never ran", "stopped", "stopped",
+        "cancelled -1 1 2 cancelled while it ran, and stopped",
+        "too late", "ok 0 1 0 "]
+    assert (tmp_path / "marks").read_text() == "0"

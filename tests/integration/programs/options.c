@@ -5,7 +5,9 @@
  *        options forever FILE RETRIES                     the same for a failure that is final
  *        options expire FILE                              the same for a task behind one of 500 ms that may wait
  *                                                         for 100 ms
- *        options priority FILE                            5 tasks behind one; FILE has their order of starting */
+ *        options priority FILE                            5 tasks behind one; FILE has their order of starting
+ *        options cancel FILE                              a running task, one behind it and one that has ended;
+ *                                                         prints their answers */
 #include <scoop.h>
 
 #include <fcntl.h>
@@ -44,7 +46,7 @@ SCOOP_FUNCTION(long, attempt, struct work work)
     nanosleep(&time, NULL);
     if (work.failures < 0)
         scoop_fail_forever(4, "no try will help");
-    else if (number <= work.failures)
+    else if (work.failures > 0 && number <= work.failures)
         scoop_fail(3, "try %ld failed", number);
     return number;
 }
@@ -130,6 +132,25 @@ static void priority(const char *file)
     }
 }
 
+static void cancel(const char *file)
+{
+    static const char *const answers[] = {"unanswered", "never ran", "stopped", "discarded",
+                                          "too late"};
+    scoop_future *const running = occupy(file);
+    scoop_future *const waiting = submit(work_of(file, 'x'), NULL);
+
+    printf("%s\n", answers[scoop_cancel(waiting, SCOOP_FOREVER)]);
+    printf("%s\n", answers[scoop_cancel(running, SCOOP_FOREVER)]);
+    printf("%s\n", answers[scoop_cancel(running, 0)]); /* again: the same answer */
+    scoop_future_free(waiting);
+    print_end(running);
+
+    scoop_future *const ended = submit(work_of("/dev/null", 'x'), NULL);
+    (void)scoop_wait(ended, SCOOP_FOREVER);
+    printf("%s\n", answers[scoop_cancel(ended, SCOOP_FOREVER)]);
+    print_end(ended);
+}
+
 int main(int argc, char **argv)
 {
     scoop_init(&argc, &argv);
@@ -141,6 +162,8 @@ int main(int argc, char **argv)
         expire(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "priority") == 0)
         priority(argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "cancel") == 0)
+        cancel(argv[2]);
     else
         return 2;
     return 0;

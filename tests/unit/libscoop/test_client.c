@@ -457,3 +457,107 @@ Test(client, refuses_results_that_do_not_decode)
 
     cr_assert_eq(client_take_results(&client, &header, &body), -EPROTO);
 }
+
+static void expect_cancel(uint64_t no)
+{
+    struct wire_header header;
+    struct wire_cursor body;
+    struct blob *frame = next_frame(WIRE_CANCEL, &header, &body);
+
+    cr_assert_eq(header.count, 1);
+    cr_assert_eq(wire_get_u64(&body), no);
+    blob_unref(frame);
+    no_frame();
+}
+
+static void assert_cancelled(struct job *job, enum scoop_cancelled answer)
+{
+    cr_assert_eq(client_take_ended(&client), job);
+    cr_assert_eq(job->failure->status, SCOOP_CANCELLED);
+    cr_assert_eq(job->failure->code, answer);
+    cr_assert_null(client_take_ended(&client));
+    job_fini(job);
+}
+
+Test(client, ends_a_cancelled_task_that_was_never_sent_by_itself)
+{
+    struct job job = map_of(0, 1);
+
+    given(&job);
+    client_cancel(&client, &job);
+    assert_cancelled(&job, SCOOP_NEVER_RAN);
+    no_frame();
+    cr_assert(client_is_idle(&client));
+}
+
+Test(client, tells_the_broker_once_of_a_cancelled_task_and_takes_its_answer)
+{
+    struct job first = map_of(0, 1);
+    struct job job = map_of(1, 1);
+    struct wire_header header;
+    struct wire_cursor body;
+
+    given(&first);
+    given(&job);
+    expect_function(&absolute);
+    blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
+    client_cancel(&client, &job);
+    client_cancel(&client, &job);
+    expect_cancel(2);
+    cr_assert_null(client_take_ended(&client));
+    deliver_failure(2, WIRE_CANCELLED, "stopped");
+    cr_assert_eq(client_take_ended(&client), &job);
+    cr_assert_eq(job.failure->status, SCOOP_CANCELLED);
+    job_fini(&job);
+}
+
+Test(client, does_not_cancel_what_has_ended_meanwhile)
+{
+    struct job job = map_of(0, 1);
+    struct wire_header header;
+    struct wire_cursor body;
+
+    given(&job);
+    expect_function(&absolute);
+    struct blob *frame = next_frame(WIRE_SUBMIT, &header, &body);
+    struct blob *results = computed(frame);
+    client_cancel(&client, &job);
+    deliver(results);
+    no_frame();
+    cr_assert_eq(client_take_ended(&client), &job);
+    cr_assert_null(job.failure);
+    blob_unref(results);
+    blob_unref(frame);
+}
+
+/* Row M07: the broker is gone before it has answered, and nobody knows what ran. */
+Test(client, does_not_submit_a_cancelled_task_again_and_calls_it_discarded)
+{
+    struct job job = map_of(0, 1);
+    struct wire_header header;
+    struct wire_cursor body;
+
+    given(&job);
+    expect_function(&absolute);
+    blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
+    client_cancel(&client, &job);
+    expect_cancel(1);
+    cr_assert_eq(client_open(&client, 10, 1U << 20, 256U << 20), 0);
+    assert_cancelled(&job, SCOOP_DISCARDED);
+    no_frame();
+    cr_assert(client_is_idle(&client));
+}
+
+Test(client, does_not_call_never_run_what_an_earlier_broker_has_seen)
+{
+    struct job job = map_of(0, 1);
+    struct wire_header header;
+    struct wire_cursor body;
+
+    given(&job);
+    expect_function(&absolute);
+    blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
+    cr_assert_eq(client_open(&client, 10, 1U << 20, 256U << 20), 0);
+    client_cancel(&client, &job);
+    assert_cancelled(&job, SCOOP_DISCARDED);
+}
