@@ -60,10 +60,11 @@ struct channel_outcome {
     uint32_t run_us;
     uint32_t id;      /* low half of the task's */
     uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK; or CHANNEL_READY */
-    uint16_t flags;   /* CHANNEL_FINAL: a failure that trying again cannot mend */
+    /* CHANNEL_FINAL; the other bits: those of clock_now_us() when the task ended */
+    uint16_t flags;
 };
 
-#define CHANNEL_FINAL 1U
+#define CHANNEL_FINAL 1U     /* a failure that trying again cannot mend */
 #define CHANNEL_READY 0xffff /* the first record: main() reached scoop_init() */
 
 _Static_assert(sizeof(struct channel_task) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");

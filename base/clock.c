@@ -30,9 +30,14 @@ int64_t clock_now_ms(void)
 
 int64_t clock_wall_ms(void)
 {
+    return clock_wall_us() / 1000;
+}
+
+int64_t clock_wall_us(void)
+{
     const struct timespec ts = read_clock(CLOCK_REALTIME);
 
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 void clock_sleep_ms(int64_t ms)

@@ -9,8 +9,9 @@ int64_t clock_now_ms(void);
 int64_t clock_now_us(void);
 int64_t clock_now_ns(void);
 
-/* Wall-clock time in milliseconds since 1970-01-01 UTC. Can jump: never compute a wait from it. */
+/* Wall-clock time in milli- or microseconds since 1970-01-01 UTC. Can jump: never compute a wait from it. */
 int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
 
 /* Sleep for at least `ms` milliseconds, signals notwithstanding. */
 void clock_sleep_ms(int64_t ms);

@@ -25,6 +25,7 @@ struct dialler {
     enum wire_role role;
     uint64_t incarnation;
     uint32_t slots;
+    uint32_t wants;
     const char *name;
     char host[64];
     bool open;
@@ -89,6 +90,7 @@ static void say_hello(struct dialler *d, int64_t now_ms)
         .pid = (uint32_t)getpid(),
         .incarnation = d->incarnation,
         .slots = d->slots,
+        .wants = d->wants,
         .host = text_of(d->host),
         .name = text_of(d->name),
         .version = text_of(settings_version()),
@@ -147,6 +149,7 @@ int dialler_new(const struct dialler_config *config, struct dialler **out)
         .role = config->role,
         .incarnation = config->incarnation,
         .slots = config->slots,
+        .wants = config->wants,
         .name = config->name,
         .ping_ms = PING_MS,
         .socket = zmq_socket(config->context, ZMQ_DEALER),

@@ -23,6 +23,7 @@ struct dialler_config {
     enum wire_role role;
     uint64_t incarnation; /* random */
     uint32_t slots;       /* agents; clients 0 */
+    uint32_t wants;       /* clients: see struct wire_hello; agents 0 */
     const char *name;     /* program, or "agent"; borrowed while the dialler lives */
     /* CURVE, each Z85 text of 40 characters, borrowed during the call; all NULL for ipc://, none
      * NULL for tcp:// */

@@ -49,6 +49,7 @@ enum wire_type {
     WIRE_STATUS,
     WIRE_PARKED,
     WIRE_CANCEL,
+    WIRE_NOTES,
     WIRE_TYPE_END,
 };
 
@@ -166,6 +167,7 @@ struct wire_hello {
     uint32_t pid;
     uint64_t incarnation;   /* random per process life */
     uint32_t slots;         /* agents: 1...WIRE_SLOTS_MAX; clients: 0 */
+    uint32_t wants;         /* clients: bit per enum wire_note_kind that is to be sent; agents: 0 */
     struct wire_bytes host; /* text */
     struct wire_bytes name; /* text: program or "agent" */
     struct wire_bytes version;
@@ -269,15 +271,17 @@ struct wire_result {
 NODISCARD int wire_get_result(struct wire_cursor *c, struct wire_result *out);
 NODISCARD int wire_put_result(struct blob *b, const struct wire_result *result);
 
-#define WIRE_TASK_BYTES 24
+#define WIRE_TASK_BYTES 28
 struct wire_task {
     uint64_t id;
     uint32_t function;
     uint32_t limit_ms;
+    uint32_t session; /* names the session that it is of, to tell its tasks from others' */
     uint16_t attempt;
-    uint16_t reserved;
+    uint16_t flags;             /* WIRE_TASK_... */
     struct wire_bytes argument; /* u32 length */
 };
+#define WIRE_TASK_SPAN 1U /* its session wants a WIRE_NOTE_SPAN of it */
 NODISCARD int wire_get_task(struct wire_cursor *c, struct wire_task *out);
 NODISCARD int wire_put_task(struct blob *b, const struct wire_task *task);
 
@@ -313,6 +317,40 @@ struct wire_parked {
 };
 NODISCARD int wire_get_parked(struct wire_cursor *c, struct wire_parked *out);
 NODISCARD int wire_put_parked(struct blob *b, const struct wire_parked *parked);
+/* What is told of a task while it runs, or beside its outcome. Notes are for people: they may be
+ * dropped where they come faster than they are read, and never hold up a task. */
+enum wire_note_kind {
+    WIRE_NOTE_STDOUT,  /* bytes: a line that its function printed, without newline */
+    WIRE_NOTE_STDERR,  /* likewise */
+    WIRE_NOTE_SPAN,    /* bytes: struct wire_span; comes before its outcome */
+    WIRE_NOTE_DROPPED, /* broker -> client; bytes: u64, notes of this session dropped since */
+    WIRE_NOTE_END,
+};
+
+/* Longest bytes of a note. */
+#define WIRE_NOTE_MAX ((size_t)64 << 10)
+
+#define WIRE_NOTE_BYTES 20 /* without host and bytes */
+struct wire_note {
+    uint64_t task; /* agent -> broker: its id; broker -> client: its number; DROPPED: 0 */
+    uint16_t attempt;
+    enum wire_note_kind kind; /* u8 */
+    uint8_t reserved;
+    uint16_t lane;           /* which executor of the host, from 0 */
+    struct wire_bytes host;  /* text */
+    struct wire_bytes bytes; /* u32 length */
+};
+NODISCARD int wire_get_note(struct wire_cursor *c, struct wire_note *out);
+NODISCARD int wire_put_note(struct blob *b, const struct wire_note *note);
+
+struct wire_span {
+    uint64_t start_us; /* wall clock of the host, since 1970 */
+    uint32_t run_us;
+    enum wire_outcome outcome;  /* u8 */
+    struct wire_bytes function; /* text: its name */
+};
+NODISCARD int wire_get_span(struct wire_bytes bytes, struct wire_span *out);
+NODISCARD int wire_put_span(struct blob *b, const struct wire_span *span);
 
 enum wire_worker_state {
     WIRE_WORKER_READY,

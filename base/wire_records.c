@@ -63,25 +63,28 @@ int wire_get_hello(struct wire_cursor *c, struct wire_hello *out)
     out->pid = wire_get_u32(c);
     out->incarnation = wire_get_u64(c);
     out->slots = wire_get_u32(c);
+    out->wants = wire_get_u32(c);
     out->host = wire_get_text(c);
     out->name = wire_get_text(c);
     out->version = wire_get_text(c);
     if (out->role == WIRE_CLIENT ? out->slots != 0 : out->slots == 0 || out->slots > WIRE_SLOTS_MAX)
         c->bad = true;
-    if (out->role != WIRE_CLIENT && out->role != WIRE_AGENT)
+    if ((out->role != WIRE_CLIENT && out->role != WIRE_AGENT) || out->wants >> WIRE_NOTE_END != 0 ||
+        (out->role == WIRE_AGENT && out->wants != 0))
         c->bad = true;
     return record_ok(c);
 }
 
 int wire_put_hello(struct blob *b, const struct wire_hello *hello)
 {
-    if (blob_reserve(b, 17 + 3 * 2 + hello->host.size + hello->name.size + hello->version.size) !=
+    if (blob_reserve(b, 21 + 3 * 2 + hello->host.size + hello->name.size + hello->version.size) !=
         0)
         return -ENOMEM;
     wire_put_u8(b, (uint8_t)hello->role);
     wire_put_u32(b, hello->pid);
     wire_put_u64(b, hello->incarnation);
     wire_put_u32(b, hello->slots);
+    wire_put_u32(b, hello->wants);
     put_text(b, hello->host);
     put_text(b, hello->name);
     put_text(b, hello->version);
@@ -291,8 +294,9 @@ int wire_get_task(struct wire_cursor *c, struct wire_task *out)
     out->id = wire_get_u64(c);
     out->function = wire_get_u32(c);
     out->limit_ms = wire_get_u32(c);
+    out->session = wire_get_u32(c);
     out->attempt = wire_get_u16(c);
-    out->reserved = wire_get_u16(c);
+    out->flags = wire_get_u16(c);
     out->argument = get_payload(c);
     return record_ok(c);
 }
@@ -304,8 +308,9 @@ int wire_put_task(struct blob *b, const struct wire_task *task)
     wire_put_u64(b, task->id);
     wire_put_u32(b, task->function);
     wire_put_u32(b, task->limit_ms);
+    wire_put_u32(b, task->session);
     wire_put_u16(b, task->attempt);
-    wire_put_u16(b, 0);
+    wire_put_u16(b, task->flags);
     put_payload(b, task->argument);
     return 0;
 }
@@ -331,6 +336,56 @@ int wire_put_attempt(struct blob *b, const struct wire_attempt *attempt)
     wire_put_u8(b, attempt->flags);
     wire_put_u32(b, attempt->run_us);
     put_payload(b, attempt->bytes);
+    return 0;
+}
+
+int wire_get_note(struct wire_cursor *c, struct wire_note *out)
+{
+    out->task = wire_get_u64(c);
+    out->attempt = wire_get_u16(c);
+    out->kind = (enum wire_note_kind)get_enum(c, WIRE_NOTE_END);
+    out->reserved = wire_get_u8(c);
+    out->lane = wire_get_u16(c);
+    out->host = wire_get_text(c);
+    out->bytes = get_payload(c);
+    if (out->bytes.size > WIRE_NOTE_MAX)
+        c->bad = true;
+    return record_ok(c);
+}
+
+int wire_put_note(struct blob *b, const struct wire_note *note)
+{
+    if (blob_reserve(b, WIRE_NOTE_BYTES + text_size(note->host.size) + note->bytes.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, note->task);
+    wire_put_u16(b, note->attempt);
+    wire_put_u8(b, (uint8_t)note->kind);
+    wire_put_u8(b, 0);
+    wire_put_u16(b, note->lane);
+    put_text(b, note->host);
+    put_payload(b, note->bytes);
+    return 0;
+}
+
+int wire_get_span(struct wire_bytes bytes, struct wire_span *out)
+{
+    struct wire_cursor c = {.at = bytes.data, .end = bytes.data + bytes.size};
+
+    out->start_us = wire_get_u64(&c);
+    out->run_us = wire_get_u32(&c);
+    out->outcome = (enum wire_outcome)get_enum(&c, WIRE_OUTCOME_END);
+    out->function = wire_get_text(&c);
+    return wire_read_ok(&c);
+}
+
+int wire_put_span(struct blob *b, const struct wire_span *span)
+{
+    if (blob_reserve(b, 13 + 2 + text_size(span->function.size)) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, span->start_us);
+    wire_put_u32(b, span->run_us);
+    wire_put_u8(b, (uint8_t)span->outcome);
+    put_text(b, span->function);
     return 0;
 }
 

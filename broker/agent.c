@@ -99,7 +99,9 @@ static int append_task(struct core *core, struct agent *agent, const struct task
         .id = task_id(task),
         .function = task->function,
         .limit_ms = task->limit_ms,
+        .session = (uint32_t)task->session->peer->link.id,
         .attempt = task->attempt,
+        .flags = (task->session->wants >> WIRE_NOTE_SPAN & 1) != 0 ? WIRE_TASK_SPAN : 0,
         .argument = {task->argument, task->argument_bytes},
     };
 

@@ -103,6 +103,7 @@ static int take_agent_frame(struct core *core,
     switch ((int)header->type) {
     case WIRE_OUTCOMES: return agent_outcomes(core, agent, header, body);
     case WIRE_PARKED: return agent_parked(core, agent, header, body);
+    case WIRE_NOTES: return notes_take(core, agent, header, body);
     case WIRE_DRAIN:
         agent->draining = true;
         agent_shelve(core, agent, false);

@@ -28,6 +28,7 @@ struct core;
 #define CORE_SESSION_SILENT_MS 30000
 #define CORE_REVOKED_MAX       4096
 #define CORE_FORMER_MS         60000
+#define CORE_NOTES_BYTES       ((size_t)4 << 20)
 
 /* Where a peer is reached: the routing id that ZeroMQ gave its connection. */
 #define CORE_ROUTE_MAX 32
@@ -135,6 +136,7 @@ struct core_counters {
     uint64_t refused;   /* links refused or ended by us */
     uint64_t illegal;   /* events that a task's state does not allow */
     uint64_t agents_lost;
+    uint64_t notes_dropped; /* their session reads slower than they come */
     uint32_t sessions;
     uint32_t agents;
     uint32_t slots;

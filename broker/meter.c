@@ -35,6 +35,8 @@ static const struct row {
     {"scoop_events_illegal_total", COUNTER, FIELD(illegal),
      "Events a task's state does not allow."},
     {"scoop_agents_lost_total", COUNTER, FIELD(agents_lost), "Agents given up."},
+    {"scoop_notes_dropped_total", COUNTER, FIELD(notes_dropped),
+     "Lines of output that came faster than their client read."},
     {"scoop_sessions", GAUGE_U32, FIELD(sessions), "Client sessions."},
     {"scoop_agents", GAUGE_U32, FIELD(agents), "Agents with a lease."},
     {"scoop_slots", GAUGE_U32, FIELD(slots), "Slots of those agents."},

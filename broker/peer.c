@@ -231,23 +231,25 @@ static void end_older_links(struct core *core, const struct wire_hello *hello)
     }
 }
 
-static struct peer *new_client(struct core *core)
+static struct peer *new_client(struct core *core, const struct wire_hello *hello)
 {
     struct peer *peer = calloc(1, sizeof(*peer));
 
     if (peer == NULL)
         return NULL;
     peer->role = WIRE_CLIENT;
-    if (session_open(core, peer) == 0)
-        return peer;
-    free(peer);
-    return NULL;
+    if (session_open(core, peer) != 0) {
+        free(peer);
+        return NULL;
+    }
+    peer->session->wants = hello->wants;
+    return peer;
 }
 
 static struct peer *new_peer(struct core *core, const struct wire_hello *hello)
 {
     if (hello->role == WIRE_CLIENT)
-        return new_client(core);
+        return new_client(core, hello);
     struct agent *agent = agent_new(hello->slots);
 
     if (agent == NULL)

@@ -26,6 +26,7 @@ void session_free(struct session *session)
     blob_unref(session->results);
     ready_fini(&session->ready);
     roster_fini(&session->tasks);
+    blob_unref(session->notes);
     free(session);
 }
 
@@ -238,9 +239,10 @@ int session_cancel(struct core *core,
 
 void session_flush(struct core *core, struct session *s)
 {
-    if (s->results == NULL)
-        return;
-    peer_send(core, s->peer, steal(&s->results));
+    /* First: what was told of a task comes before its result. */
+    notes_flush(core, s);
+    if (s->results != NULL)
+        peer_send(core, s->peer, steal(&s->results));
 }
 
 /* What the broker itself was asked for is no task that anybody counts. */

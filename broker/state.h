@@ -61,6 +61,9 @@ struct session {
     struct roster tasks;       /* of struct session_task: accepted and not yet delivered */
     uint64_t bytes;            /* of their arguments */
     struct blob *results;      /* frame being filled, NULL: none */
+    uint32_t wants;            /* kinds of notes, as HELLO said */
+    struct blob *notes;        /* frame being filled, NULL: none */
+    uint64_t notes_dropped;    /* since the last one that was sent */
     struct session *turn_next; /* in its ring of turns */
     struct session *turn_prev;
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
@@ -268,6 +271,16 @@ void settle_failure(struct core *core,
                     const struct wire_failure *failure);
 /* Tasks whose rest is over become READY, those that were not started in time end. */
 void settle_due(struct core *core);
+
+/* ---- notes.c ---- */
+
+/* NOTES of an agent: each goes on to the session of its task, if that wants it; -EPROTO. */
+NODISCARD int notes_take(struct core *core,
+                         struct agent *agent,
+                         const struct wire_header *header,
+                         struct wire_cursor *body);
+/* Send what has gathered for a session. */
+void notes_flush(struct core *core, struct session *s);
 
 /* ---- schedule.c ---- */
 

@@ -64,9 +64,26 @@ read_broker(const struct scoop_settings *settings, struct config *out, struct pr
     return strncmp(url, "ipc:", 4) == 0 ? 0 : read_keys(settings, out, problem);
 }
 
+/* Only the default session speaks for its program: it alone prints and traces. */
+static int read_notes(struct config *out, struct problem *problem)
+{
+    const char *output = text_setting(NULL, "SCOOP_OUTPUT", "labelled");
+    const char *trace = text_setting(NULL, "SCOOP_TRACE", "");
+
+    out->output = strcmp(output, "labelled") == 0;
+    if (!out->output && strcmp(output, "none") != 0)
+        return problem_set(problem, -EINVAL,
+                           "SCOOP_OUTPUT: \"%.100s\" is not \"labelled\" or \"none\"", output);
+    if (strlen(trace) >= sizeof(out->trace))
+        return problem_set(problem, -ENAMETOOLONG, "SCOOP_TRACE: the file's name is too long");
+    snprintf(out->trace, sizeof(out->trace), "%s", trace);
+    return 0;
+}
+
 int config_read(const struct scoop_settings *settings, struct config *out, struct problem *problem)
 {
     static const struct scoop_settings none = {.broker = NULL};
+    const bool of_program = settings == NULL;
     int error = 0;
 
     if (settings == NULL)
@@ -82,6 +99,8 @@ int config_read(const struct scoop_settings *settings, struct config *out, struc
     if (error == 0)
         error = wait_setting(settings->reconnect_ms, "SCOOP_RECONNECT_MS", RECONNECT_MS,
                              &out->reconnect_ms, problem);
+    if (error == 0 && of_program)
+        error = read_notes(out, problem);
     if (error == 0)
         error = read_broker(settings, out, problem);
     if (error != 0)

@@ -18,6 +18,8 @@ struct config {
     char name[256]; /* in listings */
     int connect_ms;
     int reconnect_ms;
+    bool output;      /* print what functions print; of the default session */
+    char trace[4096]; /* file for a trace; empty: none. Likewise */
 };
 
 /* Fill in *out; `settings` may be NULL. Opens key files and the own executable. Clear with

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -231,6 +232,15 @@ static bool refuse(const struct executor *e, const struct definition *d, char *t
     return true;
 }
 
+/* What a function prints is shown line by line, and belongs to its task. */
+static void end_line(void)
+{
+    if (__fpending(stdout) == 0)
+        return;
+    putchar('\n');
+    (void)fflush(stdout);
+}
+
 static void run_task(struct executor *e, const struct channel_task *task, const uint8_t *argument)
 {
     const struct definition *d = &e->definitions[task->function];
@@ -240,10 +250,12 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
     e->output.code = 0;
     if (!refuse(e, d, e->output.text, sizeof(e->output.text)))
         head.outcome = (uint16_t)function_call(d->function, argument, task->bytes, &e->output);
+    end_line();
     e->free_us = clock_now_us();
     head.run_us = (uint32_t)(e->free_us - start_us);
+    head.flags = (uint16_t)e->free_us & (uint16_t)~CHANNEL_FINAL;
     if (head.outcome != WIRE_OK) {
-        head.flags = head.outcome == WIRE_FAILED && e->output.forever ? CHANNEL_FINAL : 0;
+        head.flags |= head.outcome == WIRE_FAILED && e->output.forever ? CHANNEL_FINAL : 0;
         put_failure(e, &head);
         return;
     }

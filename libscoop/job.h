@@ -28,6 +28,7 @@ struct job {
     uint32_t failures;           /* of these */
     uint32_t limit_ms;           /* of each task; 0: none */
     struct wire_options options; /* of each task */
+    int64_t queued_us;           /* when it was handed over, by the wall clock; 0: not traced */
     /* Borrowed until done. Fixed sizes use in/out, others in_each/out_each. */
     const uint8_t *in;
     const struct scoop_bytes *in_each;

@@ -32,6 +32,11 @@ int ledger_take(struct ledger *ledger, uint64_t no, struct ledger_entry *out)
     return 0;
 }
 
+const struct ledger_entry *ledger_find(const struct ledger *ledger, uint64_t no)
+{
+    return roster_find(&ledger->roster, no);
+}
+
 const struct ledger_entry *ledger_next(const struct ledger *ledger, uint64_t *no)
 {
     return roster_next(&ledger->roster, no);

@@ -44,6 +44,9 @@ static inline uint64_t ledger_open(const struct ledger *ledger)
     return ledger->roster.open;
 }
 
+/* The open task with this number (borrowed until the next ledger_take). NULL: there is none. */
+const struct ledger_entry *ledger_find(const struct ledger *ledger, uint64_t no);
+
 /* The first open task with a number of at least *no: sets *no to its number and returns its entry
  * (borrowed until the next ledger_take). NULL: there is none. */
 const struct ledger_entry *ledger_next(const struct ledger *ledger, uint64_t *no);

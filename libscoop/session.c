@@ -69,7 +69,12 @@ int session_new(const struct config *config, scoop_session **out, struct problem
     init_waiting(&s->changed);
     init_waiting(&s->parked);
     client_init(&s->client, &config->program);
-    int error = s->context != NULL && s->bell >= 0 ? session_dial(s) : -ENOMEM;
+    int error = notes_open(&s->config, &s->notes, problem);
+    if (error != 0) {
+        session_close(s);
+        return error;
+    }
+    error = s->context != NULL && s->bell >= 0 ? session_dial(s) : -ENOMEM;
     if (error == 0)
         error = start_thread(s);
     if (error == 0) {
@@ -115,6 +120,7 @@ void session_close(scoop_session *s)
         dialler_free(s->dialler);
     }
     client_fini(&s->client);
+    notes_close(s->notes);
     if (s->context != NULL)
         zmq_ctx_term(s->context);
     if (s->bell >= 0)
@@ -311,6 +317,7 @@ struct watch *session_wait(scoop_session *s, struct waiter *waiter, int64_t dead
         desk->waiting = NULL;
     desk_settle(&s->desks, desk);
     stop_driving(s);
+    notes_drain(s->notes);
     return watch;
 }
 

@@ -10,6 +10,7 @@
 #include "base/dialler.h"
 #include "client.h"
 #include "config.h"
+#include "notes.h"
 #include "session.h"
 
 #include <pthread.h>
@@ -28,6 +29,7 @@ struct cancel {
 
 struct scoop_session {
     struct config config;
+    struct notes *notes; /* NULL: none are wanted */
     void *context;
     int bell; /* eventfd */
     pthread_t thread;

@@ -50,6 +50,7 @@ int session_dial(scoop_session *s)
         .context = s->context,
         .endpoint = s->config.broker,
         .role = WIRE_CLIENT,
+        .wants = notes_wanted(s->notes),
         .incarnation = incarnation,
         .name = s->config.name,
         .server_key = s->config.curve ? s->config.broker_key.text : NULL,
@@ -131,9 +132,13 @@ static void take_frame(scoop_session *s, struct dialler_input *in)
         answer_queries(s, in->blob);
         return;
     }
+    int result = 0;
+    if (in->header.type == WIRE_RESULTS)
+        result = client_take_results(&s->client, &in->header, &in->body);
+    else if (in->header.type == WIRE_NOTES)
+        result = notes_take(s->notes, &s->client.ledger, &in->header, &in->body);
     /* What does not decode is lost, and with it results: a new link brings them again. */
-    if (in->header.type == WIRE_RESULTS &&
-        client_take_results(&s->client, &in->header, &in->body) != 0)
+    if (result != 0)
         hang_up(s);
 }
 
@@ -230,6 +235,8 @@ static void take_requests(scoop_session *s)
         struct job *job = s->inbox;
 
         s->inbox = job->next;
+        if (s->config.trace[0] != '\0')
+            job->queued_us = clock_wall_us();
         client_add(&s->client, job);
     }
     s->inbox_tail = &s->inbox;

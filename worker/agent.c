@@ -104,7 +104,9 @@ take_task(struct agent *a, struct blob *frame, const struct wire_task *wire, int
         .argument = wire->argument.data,
         .argument_bytes = (uint32_t)wire->argument.size,
         .limit_ms = wire->limit_ms,
+        .session = wire->session,
         .attempt = wire->attempt,
+        .traced = (wire->flags & WIRE_TASK_SPAN) != 0,
     };
 
     if (task.function == NULL)

@@ -20,6 +20,19 @@
 
 static const uint8_t zeros[CHANNEL_ALIGNMENT];
 
+/* A line belongs to a session: that of the tasks under way, see executor_takes(). What comes while
+ * there is none stays in the log alone. */
+static void tell_line(void *context, const struct output *output, const char *line, size_t bytes)
+{
+    const struct executor *const e = context;
+    const bool is_error = output == &e->err;
+
+    if (e->report != NULL && e->flying.count != 0)
+        report_note(e->report, task_queue_at(&e->flying, 0),
+                    is_error ? WIRE_NOTE_STDERR : WIRE_NOTE_STDOUT,
+                    (struct wire_bytes){(const uint8_t *)line, bytes});
+}
+
 int executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct executor **out)
 {
     struct executor *const e = calloc(1, sizeof(*e));
@@ -31,8 +44,10 @@ int executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct
         .bell = -1,
         .epoll_fd = epoll_fd,
         .since_ms = now_ms,
-        .out = {.fd = -1, .epoll_fd = epoll_fd, .stream = "stdout"},
-        .err = {.fd = -1, .epoll_fd = epoll_fd, .stream = "stderr"},
+        .out =
+            {.fd = -1, .epoll_fd = epoll_fd, .stream = "stdout", .tell = tell_line, .context = e},
+        .err =
+            {.fd = -1, .epoll_fd = epoll_fd, .stream = "stderr", .tell = tell_line, .context = e},
     };
     const int result = spawn_executor(e);
     if (result != 0) {
@@ -85,6 +100,9 @@ bool executor_takes(struct executor *e, const struct task *task)
         return false;
     if (e->flying.count == 0)
         return true;
+    /* So that what is printed belongs to one session. */
+    if (task->session != task_queue_at(&e->flying, 0)->session)
+        return false;
     if (e->stuck || e->rest_bytes != 0 || !e->ready || !function->measured ||
         e->flying.count >= EXECUTOR_AHEAD_TASKS ||
         e->cost_ns + cost_of(function) > EXECUTOR_AHEAD_NS)
@@ -187,6 +205,7 @@ int executor_feed(struct executor *e, const struct task *task, int64_t now_ms)
 {
     struct task fed = *task;
 
+    fed.lane = e->lane;
     fed.cost_ns = task->function->measured ? (uint32_t)cost_of(task->function) : EXECUTOR_AHEAD_NS;
     const int result = define(e, task->function);
     if (result != 0)
@@ -335,14 +354,27 @@ static bool is_recall_over(const struct executor *e)
     return (atomic_load(&e->channel.shared->claim) & CHANNEL_CLOSED) == 0;
 }
 
+static void read_lines(struct executor *e, int64_t now_ms)
+{
+    if (e->out.fd >= 0)
+        (void)output_read(&e->out, now_ms);
+    if (e->err.fd >= 0)
+        (void)output_read(&e->err, now_ms);
+}
+
 int executor_collect(struct executor *e, struct report *report, int64_t now_ms)
 {
     struct ring *const ring = &e->channel.outcomes;
     const uint64_t before = ring->own;
-    int result = 1;
+    size_t ready = 0;
+    int result = ring_ready(ring, &ready) == 0 ? 1 : -EPROTO;
 
-    /* At most what the ring holds when we begin, and a bit: an executor cannot keep us here. */
-    while (result == 1 && ring->own - before <= ring->capacity)
+    /* What was printed before these outcomes were put is in the pipes by now. */
+    if (result == 1 && ready != 0)
+        read_lines(e, now_ms);
+    /* Only what was there when we looked: an executor cannot keep us here, and later outcomes come
+     * with later lines. */
+    while (result == 1 && ring->own - before < ready)
         result = collect_one(e, report, now_ms);
     if (ring->own != before && ring_release(ring))
         ring_wake(&ring->shared->writer_parked);

@@ -52,11 +52,13 @@ struct executor_watch {
 
 struct executor {
     struct program *program; /* borrowed */
+    struct report *report;   /* for what it prints; borrowed; NULL: nobody is told */
     struct executor *prev;   /* in its program's list of idle or busy ones */
     struct executor *next;
     struct executor *pool_prev; /* in the list of all */
     struct executor *pool_next;
     bool busy;      /* which of the two lists of its program */
+    uint16_t lane;  /* which of the host's executors, from 0: the lowest number that was free */
     pid_t pid;      /* also of its process group and session */
     bool ready;     /* its first record came */
     bool stuck;     /* fed nothing until the next outcome */

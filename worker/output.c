@@ -42,6 +42,8 @@ static void end_line(struct output *o, int64_t now_ms)
 
     if (o->line_bytes == 0)
         return; /* empty, or the end of one that was logged in parts */
+    if (o->tell != NULL)
+        o->tell(o->context, o, o->line, o->line_bytes);
     o->line[o->line_bytes] = '\0';
     o->line_bytes = 0;
     if (!may_log(o, now_ms)) {

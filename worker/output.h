@@ -1,5 +1,6 @@
 /* What an executor prints: stdout and stderr come through pipes, line by line, into the agent's
- * log; the end of stderr is kept as evidence for the day it crashes. One thread. */
+ * log and to whoever wants to be told; the end of stderr is kept as evidence for the day it
+ * crashes. One thread. */
 #ifndef WORKER_OUTPUT_H
 #define WORKER_OUTPUT_H
 
@@ -17,6 +18,9 @@
 #define OUTPUT_LINE_BYTES 400
 
 struct output {
+    /* Called for each line, whole or in parts, with its newline cut off; NULL: nobody wants it */
+    void (*tell)(void *context, const struct output *output, const char *line, size_t bytes);
+    void *context;
     int fd;             /* reading end, non-blocking; -1: closed */
     int epoll_fd;       /* borrowed; it watches fd until that is closed */
     const char *stream; /* "stdout" or "stderr" */

@@ -30,6 +30,9 @@
  * renewed meanwhile. */
 #define STARTS_PER_TURN 16
 
+/* More executors than a host ever has. */
+#define LANES_MAX (WIRE_SLOTS_MAX * EXECUTORS_PER_SLOT + 1)
+
 /* Tasks put between two looks of the executors. */
 #define PUBLISH_EVERY 32
 
@@ -141,6 +144,20 @@ void pool_prepare(const struct pool *pool)
     spawn_expect(executors_max(pool) + 1);
 }
 
+/* The lowest number that no other executor has; beyond LANES_MAX they share the last. */
+static uint16_t free_lane(const struct pool *pool)
+{
+    bool taken[LANES_MAX] = {false};
+    const struct executor *e = NULL;
+    uint16_t lane = 0;
+
+    DL_FOREACH2(pool->all, e, pool_next)
+    taken[e->lane] = true;
+    while (lane < LANES_MAX - 1 && taken[lane])
+        lane++;
+    return lane;
+}
+
 /* A new idle executor; NULL: not now, logged. */
 static struct executor *start_one(struct pool *pool, struct program *program, int64_t now_ms)
 {
@@ -158,6 +175,8 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
                   program_label(program), strerror(-result), START_PAUSE_MS);
         return NULL;
     }
+    e->lane = free_lane(pool);
+    e->report = pool->report;
     pool->executors++;
     DL_APPEND2(pool->all, e, pool_prev, pool_next);
     DL_PREPEND(program->idle, e);

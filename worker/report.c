@@ -1,6 +1,64 @@
 #include "report.h"
 
+#include "base/clock.h"
+
 #include <string.h>
+
+static void flush_notes(struct report *r)
+{
+    if (r->notes != NULL && dialler_send(r->dialler, steal(&r->notes)) == -ENOMEM)
+        r->out_of_memory = true;
+}
+
+void report_note(struct report *r,
+                 const struct task *task,
+                 enum wire_note_kind kind,
+                 struct wire_bytes bytes)
+{
+    const struct wire_note note = {
+        .task = task->id,
+        .attempt = task->attempt,
+        .kind = kind,
+        .lane = task->lane,
+        .host = {(const uint8_t *)r->host, strlen(r->host)},
+        .bytes = bytes,
+    };
+
+    if (r->notes != NULL && r->notes->size + bytes.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
+        flush_notes(r);
+    if (r->notes == NULL)
+        r->notes = dialler_frame(r->dialler, WIRE_NOTES, 512);
+    if (r->notes != NULL && wire_put_note(r->notes, &note) == 0)
+        wire_frame_add_count(r->notes, 1);
+}
+
+static void note_span(struct report *r,
+                      const struct task *task,
+                      enum wire_outcome outcome,
+                      uint32_t run_us,
+                      int64_t end_us)
+{
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(64);
+    const int64_t ago_us = clock_now_us() - end_us;
+    const struct wire_span span = {
+        .start_us = (uint64_t)(clock_wall_us() - ago_us - run_us),
+        .run_us = run_us,
+        .outcome = outcome,
+        .function = {(const uint8_t *)task->function->name, strlen(task->function->name)},
+    };
+
+    if (bytes != NULL && wire_put_span(bytes, &span) == 0)
+        report_note(r, task, WIRE_NOTE_SPAN, (struct wire_bytes){bytes->data, bytes->size});
+}
+
+/* The last time before now with these bits: outcomes are collected within 65 ms, or shown a bit too
+ * late. */
+static int64_t end_of(uint16_t bits)
+{
+    const int64_t now_us = clock_now_us();
+
+    return now_us - (uint16_t)((uint16_t)now_us - (bits & (uint16_t)~CHANNEL_FINAL));
+}
 
 static bool make_room(struct report *r, size_t bytes)
 {
@@ -36,6 +94,8 @@ void report_answer(struct report *r,
         .bytes = bytes,
     };
 
+    if (task->traced)
+        note_span(r, task, attempt.outcome, head->run_us, end_of(head->flags));
     append(r, &attempt);
 }
 
@@ -62,11 +122,14 @@ void report_failure(struct report *r,
         .outcome = outcome,
         .bytes = {bytes->data, bytes->size},
     };
+    if (task->traced)
+        note_span(r, task, outcome, 0, clock_now_us());
     append(r, &attempt);
 }
 
 void report_flush(struct report *r)
 {
+    flush_notes(r);
     if (r->frame != NULL && dialler_send(r->dialler, steal(&r->frame)) == -ENOMEM)
         r->out_of_memory = true;
 }
@@ -74,5 +137,7 @@ void report_flush(struct report *r)
 void report_fini(struct report *r)
 {
     blob_unref(r->frame);
+    blob_unref(r->notes);
     r->frame = NULL;
+    r->notes = NULL;
 }

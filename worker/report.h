@@ -1,4 +1,5 @@
-/* OUTCOMES on their way to the broker: what gathers in one turn of the loop goes in one frame.
+/* OUTCOMES and NOTES on their way to the broker: what gathers in one turn of the loop goes in one
+ * frame of each, notes first, so that what was told of a task comes before its outcome.
  * Source: docs/PROTOCOL.md section 4. One thread. */
 #ifndef WORKER_REPORT_H
 #define WORKER_REPORT_H
@@ -13,12 +14,13 @@ struct report {
     struct dialler *dialler;           /* borrowed */
     const char *host;                  /* of this machine, in failures; borrowed */
     struct blob *frame;                /* being filled; NULL: empty */
+    struct blob *notes;                /* likewise */
     uint64_t total;                    /* outcomes ever reported */
     uint64_t counts[WIRE_OUTCOME_END]; /* the same by kind */
     bool out_of_memory; /* an outcome could not be reported: the agent cannot go on */
 };
 
-/* Append what an executor answered, with these bytes. A full frame is sent first. */
+/* Append what an executor answered, with these bytes; of a traced task, its span too. A full frame is sent first. */
 void report_answer(struct report *report,
                    const struct task *task,
                    const struct channel_outcome *head,
@@ -30,6 +32,12 @@ void report_failure(struct report *report,
                     enum wire_outcome outcome,
                     uint32_t code,
                     const char *text);
+
+/* Append a note of a task that has no outcome yet. Without memory it is dropped. */
+void report_note(struct report *report,
+                 const struct task *task,
+                 enum wire_note_kind kind,
+                 struct wire_bytes bytes);
 
 /* Send what has gathered. Without a link it is dropped: the broker knows that we are gone. */
 void report_flush(struct report *report);

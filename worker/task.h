@@ -37,8 +37,11 @@ struct task {
     const uint8_t *argument;
     uint32_t argument_bytes;
     uint32_t limit_ms; /* 0: none */
+    uint32_t session;  /* the same number: the same session */
     uint32_t cost_ns;  /* what it was expected to take when it was fed */
     uint16_t attempt;
+    uint16_t lane; /* of the executor that runs it */
+    bool traced;   /* its session wants a span of it */
     bool revoked;
 };
 

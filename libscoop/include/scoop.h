@@ -26,6 +26,10 @@
  *     SCOOP_BROKER_KEY_FILE  broker's public CURVE key (/run/secrets/broker_curve_key.pub)
  *     SCOOP_CONNECT_MS       how long a call waits for a broker that does not answer (10000)
  *     SCOOP_RECONNECT_MS     how long unfinished tasks wait for a broker that left (120000)
+ *     SCOOP_OUTPUT           what functions print: "labelled" lines on this process's stdout and
+ *                            stderr (default), or "none"
+ *     SCOOP_TRACE            file for a trace of every task, as Chrome trace JSON; ui.perfetto.dev
+ *                            shows it
  *
  * Sizes. An argument or a result has at most SCOOP_PAYLOAD_MAX bytes. They travel as they lie in
  * memory: hosts of one broker have one architecture, and pointers mean nothing on another host (the
@@ -46,6 +50,11 @@
  * Errors. A call returns an enum scoop_status, or NULL; the calling thread's last error is kept for
  * scoop_last_error(), which names the call, the task, the host and the reason, and scoop_report(),
  * which prints it.
+ *
+ * Output. What a function prints to stdout or stderr appears on the root's, line by line, each
+ * labelled with host and executor ("w1/0| text"), before the call that waits for the task returns.
+ * Lines that come faster than they are read are dropped and counted. Only the default session does
+ * so.
  *
  * Not possible yet: submitting from inside a function (SCOOP_MISUSE says so). */
 #ifndef SCOOP_H

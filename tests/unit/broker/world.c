@@ -60,6 +60,24 @@ static void take_results(struct end *end, uint32_t count, struct wire_cursor *bo
     }
 }
 
+static void take_notes(struct end *end, uint32_t count, struct wire_cursor *body)
+{
+    struct wire_note note;
+
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert_eq(wire_get_note(body, &note), 0);
+        struct wire_cursor bytes = {.at = note.bytes.data,
+                                    .end = note.bytes.data + note.bytes.size};
+        const uint32_t place = end->note_count++ % TASKS_MAX;
+
+        end->notes[place].task = note.task;
+        end->notes[place].kind = note.kind;
+        end->notes[place].results_before = end->result_count;
+        end->notes[place].dropped = note.kind == WIRE_NOTE_DROPPED ? wire_get_u64(&bytes) : 0;
+    }
+    cr_assert_eq(wire_read_ok(body), 0);
+}
+
 static void take_frame(struct end *end, struct blob *frame)
 {
     struct wire_header header;
@@ -79,6 +97,8 @@ static void take_frame(struct end *end, struct blob *frame)
         take_tasks(end, header.count, &body);
     else if (header.type == WIRE_RESULTS)
         take_results(end, header.count, &body);
+    else if (header.type == WIRE_NOTES)
+        take_notes(end, header.count, &body);
     else if (header.type == WIRE_REVOKE)
         for (uint32_t i = 0; i < header.count; i++)
             end->revoked[end->revoked_count++] = wire_get_u64(&body);
@@ -144,6 +164,7 @@ void say_hello(struct world *w, struct end *end, uint32_t slots)
         .pid = 1,
         .incarnation = end->incarnation,
         .slots = slots,
+        .wants = end->wants,
         .host = text("h"),
         .name = text("n"),
         .version = text("v"),
@@ -154,11 +175,12 @@ void say_hello(struct world *w, struct end *end, uint32_t slots)
     deliver(w, end, frame);
 }
 
-static struct end *given_end(struct world *w, enum wire_role role, uint32_t slots)
+static struct end *given_end(struct world *w, enum wire_role role, uint32_t slots, uint32_t wants)
 {
     struct end *end = calloc(1, sizeof(*end));
 
     end->role = role;
+    end->wants = wants;
     end->incarnation = 100 + w->end_count;
     end->route = (struct core_route){.size = 1, .bytes = {(uint8_t)(w->end_count + 1)}};
     snprintf(end->key.text, sizeof(end->key.text), "key-%zu", w->end_count);
@@ -171,7 +193,7 @@ static struct end *given_end(struct world *w, enum wire_role role, uint32_t slot
 
 struct end *given_agent(struct world *w, uint32_t slots)
 {
-    return given_end(w, WIRE_AGENT, slots);
+    return given_end(w, WIRE_AGENT, slots, 0);
 }
 
 void define(struct world *w, struct end *end)
@@ -191,7 +213,12 @@ void define(struct world *w, struct end *end)
 
 struct end *given_client(struct world *w)
 {
-    struct end *client = given_end(w, WIRE_CLIENT, 0);
+    return given_listener(w, 0);
+}
+
+struct end *given_listener(struct world *w, uint32_t wants)
+{
+    struct end *client = given_end(w, WIRE_CLIENT, 0, wants);
 
     define(w, client);
     return client;
@@ -297,4 +324,25 @@ void ping(struct world *w, struct end *end)
     struct blob *frame CLEANUP(blob_unref_p) = link_ping(&end->link, 1);
 
     deliver(w, end, frame);
+}
+
+void tell(struct world *w,
+          struct end *agent,
+          const struct wire_task *task,
+          enum wire_note_kind kind,
+          size_t bytes)
+{
+    static const uint8_t line[WIRE_NOTE_MAX];
+    struct blob *frame = wire_frame_new(WIRE_NOTES, agent->link.id, bytes);
+    const struct wire_note note = {
+        .task = task->id,
+        .attempt = task->attempt,
+        .kind = kind,
+        .host = text("h"),
+        .bytes = {line, bytes},
+    };
+
+    cr_assert_eq(wire_put_note(frame, &note), 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, agent, frame);
 }

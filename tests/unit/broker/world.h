@@ -19,6 +19,7 @@ struct end {
     struct core_route route;
     struct core_key key;
     uint64_t incarnation;
+    uint32_t wants; /* kinds of notes */
     bool welcome;
     bool gone;
     bool refused;
@@ -35,6 +36,13 @@ struct end {
         uint8_t first_byte;
     } results[TASKS_MAX];
     uint32_t result_count;
+    struct {
+        uint64_t task;
+        enum wire_note_kind kind;
+        uint32_t results_before; /* how many results had come */
+        uint64_t dropped;        /* of WIRE_NOTE_DROPPED */
+    } notes[TASKS_MAX];          /* the last ones are kept */
+    uint32_t note_count;
     struct wire_counters counters;
 };
 
@@ -56,6 +64,8 @@ void finish(struct world *w);
  * finish(). */
 struct end *given_agent(struct world *w, uint32_t slots);
 struct end *given_client(struct world *w);
+/* A client that wants these kinds of notes. */
+struct end *given_listener(struct world *w, uint32_t wants);
 
 /* Define function 0 as a client has it; an agent may then submit, too. */
 void define(struct world *w, struct end *end);
@@ -89,6 +99,13 @@ struct blob *run_frame(struct end *client,
  * one answer to a frame. */
 void answer(struct world *w, struct end *agent, uint32_t count, enum wire_outcome outcome);
 void put_outcome(struct blob *frame, const struct wire_task *task, enum wire_outcome outcome);
+
+/* The agent tells a note of `bytes` bytes about one of its tasks; no turn follows. */
+void tell(struct world *w,
+          struct end *agent,
+          const struct wire_task *task,
+          enum wire_note_kind kind,
+          size_t bytes);
 
 void ping(struct world *w, struct end *end);
 
