@@ -9,8 +9,10 @@ The build is SCOOP_BUILD, else the first of build, build-dev and build-asan that
 runs in a session of its own, so that whatever it leaves behind is found and fails the test.
 """
 
+import errno
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -261,7 +263,16 @@ class Program:
 
 
 def free_port():
-    """A port that was free a moment ago, for programs whose address must be known beforehand."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that was free a moment ago, for programs whose address must be known beforehand: a random one below those
+    that the system gives to whoever asks for any, for tests that run beside this one do."""
+    low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(10000, low // 2), low)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError as problem:
+                if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+            else:
+                return port
