@@ -23,9 +23,9 @@ struct peer;
 struct session;
 
 /* Durable tasks that are kept, and the bytes of their arguments or results, before more are
- * refused. */
-#define DURABLE_TASKS_MAX ((uint64_t)8 << 20)
-#define DURABLE_BYTES_MAX ((uint64_t)512 << 20)
+ * refused: broker and Redis hold them within 1 GiB each. */
+#define DURABLE_TASKS_MAX ((uint64_t)1 << 20)
+#define DURABLE_BYTES_MAX ((uint64_t)256 << 20)
 
 /* A submit waits so long for a journal that is away; then it is refused. */
 #define DURABLE_PATIENCE_MS 10000

@@ -22,6 +22,9 @@ struct verb {
 
 extern const struct verb verb_run;
 extern const struct verb verb_map;
+extern const struct verb verb_submit;
+extern const struct verb verb_wait;
+extern const struct verb verb_result;
 extern const struct verb verb_info;
 extern const struct verb verb_workers;
 extern const struct verb verb_status;

@@ -21,7 +21,7 @@ MISBEHAVE = binary("../tests/programs/misbehave")
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
-    for verb in ("run", "map", "info", "workers", "status", "completion"):
+    for verb in ("run", "map", "submit", "wait", "result", "info", "workers", "status", "completion"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")
         assert text.returncode == 0
@@ -53,6 +53,12 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["info", "extra"], "unexpected argument"),
         (["completion"], '"" is not a shell that is known: bash'),
         (["completion", "fish"], '"fish" is not a shell that is known: bash'),
+        (["submit"], "which command?"),
+        (["submit", "true"], "no broker is set"),
+        (["wait"], "which task?"),
+        (["wait", "12"], '"12" is not an id, 16 hex digits'),
+        (["result", "0000000000000000"], '"0000000000000000" is not an id, 16 hex digits'),
+        (["result", "5f0c3a9e17b2d486", "5f0c3a9e17b2d487"], "one task at a time, not 2"),
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2_and_one_line(scoop, arguments, message):

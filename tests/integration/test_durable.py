@@ -2,10 +2,14 @@
 A test's name is the sentence that it checks; "durables" leaves a line for each execution of a task."""
 
 import collections
+import json
 import os
+import re
+import subprocess
+import sys
 
 import pytest
-from programs import eventually, run
+from programs import binary, environment, eventually, run
 from redis_server import RedisServer
 from test_recovery import Cluster
 
@@ -194,3 +198,72 @@ def test_a_bad_setting_of_the_journal_ends_the_broker_with_one_line(tmp_path, ar
                 *arguments)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == f"scoop-broker: {problem}"
+
+
+# ---- the command line ----
+
+
+@pytest.fixture
+def scoop(cluster):
+    return lambda *words: run("scoop", *words, env={"SCOOP_BROKER": cluster.url})
+
+
+def submitted(scoop, *words):
+    done = scoop("submit", *words)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"[0-9a-f]{16}\n", done.stdout)
+    return done.stdout.strip()
+
+
+def test_a_command_is_submitted_waited_for_and_its_output_fetched_once(scoop, tmp_path):
+    task = submitted(scoop, "--durable", "sh", "-c", "echo out; echo err >&2")
+    assert scoop("wait", task).stdout == f"{task} ok\n"
+    kept = scoop("result", "--keep", task)
+    assert (kept.returncode, kept.stdout, kept.stderr) == (0, "out\n", "err\n")
+    assert scoop("result", "-o", tmp_path / "missing" / "file", task).returncode == 1
+    assert scoop("result", "-o", tmp_path / "file", task).returncode == 0
+    assert (tmp_path / "file").read_text() == "out\n"
+    gone = scoop("result", task)
+    assert gone.returncode == 1
+    assert f"no durable task {task} is kept here" in gone.stderr
+
+
+def test_a_command_that_fails_is_exit_code_1_and_named(scoop):
+    task, missing = submitted(scoop, "sh", "-c", "exit 3"), submitted(scoop, "no-such-command")
+    done = scoop("wait", task, missing)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == f"{task} exit code 3"
+    assert done.stdout.splitlines()[1].startswith(f"{missing} failed: command no-such-command: ")
+    done = scoop("result", task)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "scoop result: the command ended with exit code 3\n"
+
+
+def test_wait_gives_up_after_its_time_and_says_so_in_json(scoop):
+    task = submitted(scoop, "sleep", "3")
+    done = scoop("wait", "--timeout-ms", "200", "--json", task)
+    assert done.returncode == 1
+    (entry,) = json.loads(done.stdout)
+    assert (entry["id"], entry["ended"], entry["text"]) == (task, False, "has not ended")
+
+
+def test_a_key_names_one_task(scoop):
+    assert submitted(scoop, "--key", "nightly", "date", "+%N") == submitted(scoop, "--key", "nightly", "date", "+%N")
+    assert submitted(scoop, "--key", "other", "true") != submitted(scoop, "--key", "nightly", "true")
+
+
+def test_a_durable_command_survives_broker_and_client(cluster, scoop):
+    task = submitted(scoop, "echo", "still here")
+    cluster.broker.kill()
+    cluster.start_broker()
+    assert scoop("result", task).stdout == "still here\n"
+
+
+def test_the_result_of_a_function_is_written_raw(cluster, scoop):
+    cluster.durables("submit", 5, 1, 0)
+    task = f"{6:016x}"
+    assert scoop("wait", task).returncode == 0
+    assert "--raw" in scoop("result", task).stderr
+    done = subprocess.run([binary("scoop"), "result", "--raw", task], env=environment({"SCOOP_BROKER": cluster.url}),
+                          capture_output=True, check=True)
+    assert int.from_bytes(done.stdout, sys.byteorder) == 25

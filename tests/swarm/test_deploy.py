@@ -10,7 +10,7 @@ from swarm import SERVICES, eventually
 
 CLIENTS = [path for path in ("/usr/bin/docker", "/usr/local/bin/docker") if shutil.which(path)]
 WITH_PRIVATE_KEYS = {
-    "broker": {"ssh_client_rsa_key", "broker_curve_key"},
+    "broker": {"ssh_client_rsa_key", "broker_curve_key", "redis_password"},
     "root_worker": {"ssh_host_rsa_key"},
     "worker": {"ssh_host_rsa_key"},
     "webui": {"client_curve_key", "redis_password"},

@@ -1,0 +1,24 @@
+/* What the verbs about durable tasks share: their ids as people write them. Main thread. */
+#ifndef CLI_DURABLE_H
+#define CLI_DURABLE_H
+
+#include "base/err.h"
+#include "options.h"
+
+#include <scoop.h>
+#include <stdint.h>
+
+/* Characters of an id with its end: 16 hex digits. */
+#define DURABLE_ID_TEXT 17
+
+void durable_id_text(uint64_t id, char text[DURABLE_ID_TEXT]);
+
+/* Read ids as `scoop submit` prints them. *out is owned by the caller (free()). NULL: one line on
+ * stderr says which one is wrong, or that there is none. */
+NODISCARD uint64_t *durable_read_ids(char **words, size_t count, const char *program);
+
+/* Open a session. NULL: one line on stderr said why; *code is the exit code. */
+NODISCARD scoop_session *
+durable_open(struct broker_options *options, const char *program, int *code);
+
+#endif
