@@ -121,6 +121,7 @@ void session_close(scoop_session *s)
     }
     client_fini(&s->client);
     notes_close(s->notes);
+    s->notes = NULL; /* a reference may keep the session */
     if (s->context != NULL)
         zmq_ctx_term(s->context);
     if (s->bell >= 0)
