@@ -317,6 +317,7 @@ struct wire_parked {
 };
 NODISCARD int wire_get_parked(struct wire_cursor *c, struct wire_parked *out);
 NODISCARD int wire_put_parked(struct blob *b, const struct wire_parked *parked);
+
 /* What is told of a task while it runs, or beside its outcome. Notes are for people: they may be
  * dropped where they come faster than they are read, and never hold up a task. */
 enum wire_note_kind {

@@ -22,7 +22,9 @@ struct run_options {
     struct broker_options broker;
     struct hosts_options hosts;
     const char *programs;
+    const char *trace;
     uint64_t slots;
+    bool quiet;
 };
 
 static const struct setting rows[] = {
@@ -42,6 +44,20 @@ static const struct setting rows[] = {
         .offset = offsetof(struct run_options, programs),
         .min = 1,
         .help = "the program's folder on those hosts (default: the same as here)",
+    },
+    {
+        .flag = "trace",
+        .variable = "SCOOP_TRACE",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct run_options, trace),
+        .min = 1,
+        .help = "write when each task ran where to this file; ui.perfetto.dev shows it",
+    },
+    {
+        .flag = "quiet",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct run_options, quiet),
+        .help = "do not show what functions print on the workers",
     },
     BROKER_ROWS(struct run_options, broker),
 };
@@ -104,6 +120,15 @@ static void set_environment(const struct broker_options *options)
 
     for (size_t i = 0; i < COUNT_OF(variables); i++)
         setenv(variables[i].name, variables[i].value, 1);
+}
+
+/* What the program's session does with notes of its tasks. */
+static void set_notes(const struct run_options *options)
+{
+    if (options->trace != NULL)
+        setenv("SCOOP_TRACE", options->trace, 1);
+    if (options->quiet)
+        setenv("SCOOP_OUTPUT", "none", 1);
 }
 
 /* Only returns when it fails. */
@@ -270,6 +295,7 @@ static int run_verb(int argc, char **argv)
     if (options_choose(&options.broker, &options.hosts, options.slots, settings.program, &place) !=
         0)
         return EXIT_USAGE;
+    set_notes(&options);
     if (place.kind != PLACE_BROKER)
         return run(&options, place.hosts, path, argv + first);
     set_environment(&options.broker);

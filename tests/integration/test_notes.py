@@ -32,7 +32,7 @@ def test_lines_of_functions_appear_at_the_root_whole_and_labelled():
 
 
 def test_output_can_be_turned_off():
-    done = scoop_run(SPEAK, env={"SCOOP_OUTPUT": "none"})
+    done = scoop_run("--quiet", SPEAK)
     assert (done.returncode, done.stdout) == (0, "the root's own line, at the end\n")
     assert "error" not in done.stderr
 
@@ -67,7 +67,7 @@ def test_a_flood_of_output_is_cut_and_counted_and_holds_up_no_function(tmp_path)
 
 def test_a_trace_shows_every_task_once_on_its_executor(tmp_path):
     trace = tmp_path / "trace.json"
-    done = scoop_run(binary("examples/abs"), env={"SCOOP_TRACE": str(trace)})
+    done = scoop_run("--trace", trace, binary("examples/abs"))
     assert done.returncode == 0, done.stderr
     events = json.loads(trace.read_text())
     tasks = [event for event in events if event["ph"] == "X"]
