@@ -50,6 +50,8 @@ enum wire_type {
     WIRE_PARKED,
     WIRE_CANCEL,
     WIRE_NOTES,
+    WIRE_INPUT,
+    WIRE_NEED,
     WIRE_TYPE_END,
 };
 
@@ -234,14 +236,43 @@ bool wire_options_equal(const struct wire_options *a, const struct wire_options 
 /* Is there anything in it that the broker has to remember per task, other than the priority? */
 bool wire_options_need_terms(const struct wire_options *options);
 
+/* One result that a task waits for, and receives with its argument. */
+enum wire_input_kind {
+    WIRE_INPUT_TASK,   /* of the task `no` of the same session, which may not have ended yet */
+    WIRE_INPUT_VALUE,  /* it is known: `bytes` */
+    WIRE_INPUT_FAILED, /* that task did not end well: whoever waits for it is BLOCKED */
+    WIRE_INPUT_KIND_END,
+};
+
+#define WIRE_INPUT_BYTES 13
+struct wire_input {
+    uint64_t no;
+    enum wire_input_kind kind; /* u8 */
+    struct wire_bytes bytes;   /* u32 length; none but of a VALUE */
+};
+NODISCARD int wire_get_input(struct wire_cursor *c, struct wire_input *out);
+NODISCARD int wire_put_input(struct blob *b, const struct wire_input *input);
+
+/* NEED and INPUT: which input of which task; INPUT goes on with a struct wire_input. */
+#define WIRE_PLACE_BYTES 12
+struct wire_place {
+    uint64_t no; /* of the task that has the input */
+    uint32_t index;
+};
+NODISCARD int wire_get_place(struct wire_cursor *c, struct wire_place *out);
+NODISCARD int wire_put_place(struct blob *b, const struct wire_place *place);
+
+#define WIRE_INPUTS_MAX 65536
+
 /* Parts of a run's head, in this order behind its fixed part. */
 #define WIRE_RUN_RETRIES  1U
 #define WIRE_RUN_PRIORITY 2U
 #define WIRE_RUN_EXPIRES  4U
-#define WIRE_RUN_FLAGS    7U
+#define WIRE_RUN_INPUTS   8U /* u32 count, and so many struct wire_input; of a run of one task */
+#define WIRE_RUN_FLAGS    15U
 
 #define WIRE_RUN_BYTES         24 /* of the fixed part */
-#define WIRE_RUN_OPTIONS_BYTES 11 /* of all other parts, at most */
+#define WIRE_RUN_OPTIONS_BYTES 15 /* of all other parts, inputs apart, at most */
 struct wire_run {
     uint16_t function;
     /* u16: flags */
@@ -250,6 +281,8 @@ struct wire_run {
     uint32_t limit_ms; /* run time limit of each task; 0: none */
     uint64_t first_no;
     struct wire_options options;
+    uint32_t input_count;      /* wire_put_run(): the caller puts so many behind it */
+    struct wire_cursor inputs; /* wire_get_run(): they have been checked */
 };
 NODISCARD int wire_get_run(struct wire_cursor *c, struct wire_run *out);
 NODISCARD int wire_put_run(struct blob *b, const struct wire_run *run);
@@ -282,6 +315,9 @@ struct wire_task {
     struct wire_bytes argument; /* u32 length */
 };
 #define WIRE_TASK_SPAN 1U /* its session wants a WIRE_NOTE_SPAN of it */
+/* The argument is a bundle: u32 number n of inputs, u32 sizes of the argument and of each input, then
+ * the argument and each input. */
+#define WIRE_TASK_BUNDLE 2U
 NODISCARD int wire_get_task(struct wire_cursor *c, struct wire_task *out);
 NODISCARD int wire_put_task(struct blob *b, const struct wire_task *task);
 
@@ -370,6 +406,8 @@ struct wire_counters {
     uint64_t ready;    /* tasks waiting for a slot */
     uint64_t leased;   /* tasks held by agents */
     uint64_t resting;  /* failed tasks that wait for their next try */
+    uint64_t held;     /* tasks that wait for others to end */
+    uint64_t blocked;  /* of which one did not end well */
     uint64_t accepted; /* ever, in this epoch; likewise below */
     uint64_t done;
     uint64_t failed; /* every outcome that is not ok */

@@ -228,6 +228,55 @@ static void put_options(struct blob *b, unsigned flags, const struct wire_option
         wire_put_u32(b, options->expires_ms);
 }
 
+int wire_get_input(struct wire_cursor *c, struct wire_input *out)
+{
+    out->no = wire_get_u64(c);
+    out->kind = (enum wire_input_kind)get_enum(c, WIRE_INPUT_KIND_END);
+    out->bytes = get_payload(c);
+    if (out->kind != WIRE_INPUT_VALUE && out->bytes.size != 0)
+        c->bad = true;
+    return record_ok(c);
+}
+
+int wire_put_input(struct blob *b, const struct wire_input *input)
+{
+    if (blob_reserve(b, WIRE_INPUT_BYTES + input->bytes.size) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, input->no);
+    wire_put_u8(b, (uint8_t)input->kind);
+    put_payload(b, input->bytes);
+    return 0;
+}
+
+int wire_get_place(struct wire_cursor *c, struct wire_place *out)
+{
+    out->no = wire_get_u64(c);
+    out->index = wire_get_u32(c);
+    return record_ok(c);
+}
+
+int wire_put_place(struct blob *b, const struct wire_place *place)
+{
+    if (blob_reserve(b, WIRE_PLACE_BYTES) != 0)
+        return -ENOMEM;
+    wire_put_u64(b, place->no);
+    wire_put_u32(b, place->index);
+    return 0;
+}
+
+/* Step over the inputs of a run, so that what follows can be read. */
+static void get_inputs(struct wire_cursor *c, unsigned flags, struct wire_run *out)
+{
+    struct wire_input input;
+
+    out->input_count = (flags & WIRE_RUN_INPUTS) != 0 ? wire_get_u32(c) : 0;
+    out->inputs = *c;
+    if (out->input_count > WIRE_INPUTS_MAX || (out->input_count != 0 && out->count != 1))
+        c->bad = true;
+    for (uint32_t i = 0; i < out->input_count && !c->bad; i++)
+        c->bad = wire_get_input(c, &input) != 0;
+}
+
 int wire_get_run(struct wire_cursor *c, struct wire_run *out)
 {
     out->function = wire_get_u16(c);
@@ -237,6 +286,7 @@ int wire_get_run(struct wire_cursor *c, struct wire_run *out)
     out->limit_ms = wire_get_u32(c);
     out->first_no = wire_get_u64(c);
     get_options(c, flags, &out->options);
+    get_inputs(c, flags, out);
     if (out->count == 0 || (flags & ~WIRE_RUN_FLAGS) != 0)
         c->bad = true;
     return record_ok(c);
@@ -244,7 +294,7 @@ int wire_get_run(struct wire_cursor *c, struct wire_run *out)
 
 int wire_put_run(struct blob *b, const struct wire_run *run)
 {
-    const unsigned flags = flags_of(&run->options);
+    const unsigned flags = flags_of(&run->options) | (run->input_count != 0 ? WIRE_RUN_INPUTS : 0);
 
     if (blob_reserve(b, WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES) != 0)
         return -ENOMEM;
@@ -255,6 +305,8 @@ int wire_put_run(struct blob *b, const struct wire_run *run)
     wire_put_u32(b, run->limit_ms);
     wire_put_u64(b, run->first_no);
     put_options(b, flags, &run->options);
+    if (run->input_count != 0)
+        wire_put_u32(b, run->input_count);
     return 0;
 }
 
@@ -434,6 +486,8 @@ int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
     out->ready = wire_get_u64(c);
     out->leased = wire_get_u64(c);
     out->resting = wire_get_u64(c);
+    out->held = wire_get_u64(c);
+    out->blocked = wire_get_u64(c);
     out->accepted = wire_get_u64(c);
     out->done = wire_get_u64(c);
     out->failed = wire_get_u64(c);
@@ -446,13 +500,15 @@ int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
 
 int wire_put_counters(struct blob *b, const struct wire_counters *counters)
 {
-    if (blob_reserve(b, 10 * 8 + 4 + 2 + counters->version.size) != 0)
+    if (blob_reserve(b, 12 * 8 + 4 + 2 + counters->version.size) != 0)
         return -ENOMEM;
     wire_put_u64(b, counters->epoch);
     wire_put_u64(b, counters->uptime_ms);
     wire_put_u64(b, counters->ready);
     wire_put_u64(b, counters->leased);
     wire_put_u64(b, counters->resting);
+    wire_put_u64(b, counters->held);
+    wire_put_u64(b, counters->blocked);
     wire_put_u64(b, counters->accepted);
     wire_put_u64(b, counters->done);
     wire_put_u64(b, counters->failed);

@@ -93,20 +93,48 @@ static void flush_tasks(struct core *core, struct agent *agent)
         peer_send(core, &agent->peer, steal(&agent->tasks));
 }
 
+static bool has_inputs(const struct task *task)
+{
+    return task->terms != NULL && task->terms->inputs != NULL;
+}
+
+/* What goes to the agent as its argument. *bundle is dropped by the caller. -ENOMEM. */
+static int argument_of(const struct task *task, struct blob **bundle, struct wire_bytes *out)
+{
+    *out = (struct wire_bytes){task->argument, task->argument_bytes};
+    if (!has_inputs(task))
+        return 0;
+    *bundle = blob_new(inputs_bundle_bytes(task));
+    if (*bundle == NULL)
+        return -ENOMEM;
+    inputs_put_bundle(*bundle, task);
+    *out = (struct wire_bytes){(*bundle)->data, (*bundle)->size};
+    return 0;
+}
+
+static uint16_t flags_of(const struct task *task)
+{
+    const bool span = (task->session->wants >> WIRE_NOTE_SPAN & 1) != 0;
+
+    return (uint16_t)((span ? WIRE_TASK_SPAN : 0) | (has_inputs(task) ? WIRE_TASK_BUNDLE : 0));
+}
+
 static int append_task(struct core *core, struct agent *agent, const struct task *task)
 {
-    const struct wire_task record = {
+    struct blob *bundle CLEANUP(blob_unref_p) = NULL;
+    struct wire_task record = {
         .id = task_id(task),
         .function = task->function,
         .limit_ms = task->limit_ms,
         .session = (uint32_t)task->session->peer->link.id,
         .attempt = task->attempt,
-        .flags = (task->session->wants >> WIRE_NOTE_SPAN & 1) != 0 ? WIRE_TASK_SPAN : 0,
-        .argument = {task->argument, task->argument_bytes},
+        .flags = flags_of(task),
     };
 
+    if (argument_of(task, &bundle, &record.argument) != 0)
+        return -ENOMEM;
     if (agent->tasks != NULL &&
-        agent->tasks->size + task->argument_bytes > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
+        agent->tasks->size + record.argument.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
         flush_tasks(core, agent);
     if (agent->tasks == NULL)
         agent->tasks = wire_frame_new(WIRE_TASKS, agent->peer.link.id, WIRE_TASK_BYTES);

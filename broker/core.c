@@ -74,6 +74,9 @@ static int take_session_frame(struct core *core,
         if (peer->session == NULL)
             return -EPROTO; /* an agent that has not defined any function */
         return session_submit(core, peer->session, header, body, frame, what);
+    case WIRE_INPUT:
+        return peer->session != NULL ? inputs_take(core, peer->session, header, body, frame)
+                                     : -EPROTO;
     case WIRE_CANCEL:
         return peer->session != NULL ? session_cancel(core, peer->session, header, body) : -EPROTO;
     default: return take_link_frame(core, peer, header, body);

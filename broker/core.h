@@ -125,6 +125,8 @@ struct core_counters {
     uint64_t ready;
     uint64_t leased;
     uint64_t resting; /* failed and waiting for their next try */
+    uint64_t held;    /* waiting for tasks that have not ended */
+    uint64_t blocked; /* waiting for tasks of which one did not end well */
     uint64_t accepted;
     uint64_t done;
     uint64_t failed;

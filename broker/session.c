@@ -24,6 +24,7 @@ void session_free(struct session *session)
     if (session == NULL)
         return;
     blob_unref(session->results);
+    blob_unref(session->needs);
     ready_fini(&session->ready);
     roster_fini(&session->tasks);
     blob_unref(session->notes);
@@ -153,6 +154,8 @@ static int accept_task(struct core *core,
         return 0;
     }
     core->counters.accepted++;
+    if (run->input_count != 0)
+        return inputs_give(core, task, run, frame);
     /* The newest children first: depth first, so that few of their parents wait at a time. */
     session_queue(core, task, s->peer->role == WIRE_AGENT);
     return 0;
@@ -243,6 +246,9 @@ void session_flush(struct core *core, struct session *s)
     notes_flush(core, s);
     if (s->results != NULL)
         peer_send(core, s->peer, steal(&s->results));
+    /* Behind the results that the client is asked for. */
+    if (s->needs != NULL)
+        peer_send(core, s->peer, steal(&s->needs));
 }
 
 /* What the broker itself was asked for is no task that anybody counts. */
@@ -287,6 +293,7 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
     }
     wire_frame_add_count(s->results, 1);
     peer_touch(core, s->peer);
+    inputs_source_ended(core, task, outcome);
 }
 
 /* ---- the end ---- */

@@ -7,6 +7,7 @@
 
 static void forget(struct core *core, struct task *task)
 {
+    inputs_drop(task);
     timers_stop(&core->timers, task);
     task_free(&core->slab, task);
 }
@@ -64,6 +65,28 @@ static void deliver_cancelled(struct core *core,
     session_deliver(core, task, &attempt);
 }
 
+/* How many tasks are in this state; NULL: not counted here. */
+static uint64_t *gauge_of(struct core *core, enum task_state state)
+{
+    if (state == TASK_RESTING)
+        return &core->counters.resting;
+    if (state == TASK_HELD)
+        return &core->counters.held;
+    return state == TASK_BLOCKED ? &core->counters.blocked : NULL;
+}
+
+/* The task has left this state, and is in its next. */
+static void count_states(struct core *core, enum task_state before, enum task_state now)
+{
+    uint64_t *left = gauge_of(core, before);
+    uint64_t *entered = gauge_of(core, now);
+
+    if (left != NULL)
+        --*left;
+    if (entered != NULL)
+        ++*entered;
+}
+
 void settle(struct core *core,
             struct task *task,
             enum task_event event,
@@ -72,7 +95,7 @@ void settle(struct core *core,
     const enum task_state before = task->state;
     const enum task_action action = task_step(task, event);
 
-    core->counters.resting -= before == TASK_RESTING && action != TASK_REFUSE;
+    count_states(core, before, task->state);
     switch (action) {
     case TASK_DELIVER:
         if (before == TASK_STOPPING || event == TASK_CANCEL)
@@ -84,9 +107,9 @@ void settle(struct core *core,
     case TASK_DROP: forget(core, task); return;
     case TASK_QUEUE_BACK: session_queue(core, task, false); return;
     case TASK_QUEUE_FRONT: session_queue(core, task, true); return;
-    case TASK_REST: core->counters.resting++; return;
+    case TASK_REST:
+    case TASK_WAIT: return;
     case TASK_REFUSE:
-    case TASK_WAIT:
     case TASK_SEND:
     case TASK_KEEP:
     case TASK_SEND_REVOKE: core->counters.illegal++; return;
@@ -117,7 +140,8 @@ static void expire(struct core *core, struct task *task)
         .text = text_of(text),
     };
 
-    session_unqueue(core, task);
+    if (task->state == TASK_READY)
+        session_unqueue(core, task);
     settle_failure(core, task, TASK_EXPIRE, WIRE_EXPIRED, &failure);
 }
 

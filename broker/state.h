@@ -8,6 +8,7 @@
 #include "base/wire.h"
 #include "core.h"
 #include "durable.h"
+#include "inputs.h"
 #include "ready.h"
 #include "task.h"
 #include "terms.h"
@@ -64,6 +65,8 @@ struct session {
     uint32_t wants;            /* kinds of notes, as HELLO said */
     struct blob *notes;        /* frame being filled, NULL: none */
     uint64_t notes_dropped;    /* since the last one that was sent */
+    uint64_t kept;             /* bytes of results that are inputs of its tasks */
+    struct blob *needs;        /* frame being filled, NULL: none */
     struct session *turn_next; /* in its ring of turns */
     struct session *turn_prev;
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */

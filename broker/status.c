@@ -62,6 +62,8 @@ static int put_all(const struct core *core, struct blob *frame)
         .ready = c->ready,
         .leased = c->leased,
         .resting = c->resting,
+        .held = c->held,
+        .blocked = c->blocked,
         .accepted = c->accepted,
         .done = c->done,
         .failed = c->failed,

@@ -24,6 +24,7 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] =
                 [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
                 [TASK_CANCEL] = {TASK_FREE, TASK_DELIVER},
                 [TASK_ABANDON] = {TASK_FREE, TASK_DROP},
+                [TASK_HOLD] = {TASK_HELD, TASK_WAIT},
                 [TASK_ASK] = {TASK_ASKING, TASK_WAIT},
             },
         [TASK_LEASED] =
@@ -59,6 +60,24 @@ static const struct transition transitions[TASK_STATE_END][TASK_EVENT_END] =
                 [TASK_CRASH_LAST] = {TASK_FREE, TASK_DROP},
                 [TASK_LOSS] = {TASK_FREE, TASK_DROP},
                 [TASK_LOSS_LAST] = {TASK_FREE, TASK_DROP},
+            },
+        [TASK_HELD] =
+            {
+                [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CANCEL] = {TASK_FREE, TASK_DELIVER},
+                [TASK_ABANDON] = {TASK_FREE, TASK_DROP},
+                [TASK_RELEASE] = {TASK_READY, TASK_QUEUE_BACK},
+                [TASK_BLOCK] = {TASK_BLOCKED, TASK_WAIT},
+                [TASK_OVERFLOW] = {TASK_FREE, TASK_DELIVER},
+            },
+        [TASK_BLOCKED] =
+            {
+                [TASK_EXPIRE] = {TASK_FREE, TASK_DELIVER},
+                [TASK_CANCEL] = {TASK_FREE, TASK_DELIVER},
+                [TASK_ABANDON] = {TASK_FREE, TASK_DROP},
+                [TASK_RELEASE] = {TASK_READY, TASK_QUEUE_BACK},
+                [TASK_UNBLOCK] = {TASK_HELD, TASK_WAIT},
+                [TASK_OVERFLOW] = {TASK_FREE, TASK_DELIVER},
             },
         [TASK_ASKING] =
             {

@@ -28,6 +28,8 @@ enum task_state {
     TASK_RESTING,  /* failed, and waits to be tried again */
     TASK_STOPPING, /* cancelled while LEASED: its agent says what became of it */
     TASK_REVOKED,  /* the same, but nobody waits for the answer */
+    TASK_HELD,     /* waits for tasks that have not ended: see inputs.h */
+    TASK_BLOCKED,  /* one of these did not end well */
     TASK_ASKING,   /* for the broker itself: see ask.c */
     TASK_STATE_END,
 };
@@ -39,12 +41,17 @@ enum task_event {
     TASK_CRASH_LAST,
     TASK_LOSS,
     TASK_LOSS_LAST,
-    TASK_RETRY,   /* an outcome that is not the last one: see terms.h */
-    TASK_DUE,     /* its rest is over */
-    TASK_EXPIRE,  /* it was not started in time */
-    TASK_CANCEL,  /* its client wants it no more, and to know what became of it */
-    TASK_ABANDON, /* its session has ended */
-    TASK_ASK,     /* its function is the broker's own */
+    TASK_RETRY,    /* an outcome that is not the last one: see terms.h */
+    TASK_DUE,      /* its rest is over */
+    TASK_EXPIRE,   /* it was not started in time */
+    TASK_CANCEL,   /* its client wants it no more, and to know what became of it */
+    TASK_ABANDON,  /* its session has ended */
+    TASK_HOLD,     /* it has inputs */
+    TASK_RELEASE,  /* all of them are there */
+    TASK_BLOCK,    /* one of them will not come */
+    TASK_UNBLOCK,  /* it may come after all */
+    TASK_OVERFLOW, /* they are more than the broker keeps */
+    TASK_ASK,      /* its function is the broker's own */
     TASK_EVENT_END,
 };
 
@@ -56,7 +63,7 @@ enum task_action {
     TASK_DROP,        /* task_free() */
     TASK_QUEUE_BACK,  /* to the back of its session's queue */
     TASK_QUEUE_FRONT, /* to the front */
-    TASK_WAIT,        /* it waits for the broker's own answer */
+    TASK_WAIT,        /* it stands in no queue until somebody else's event */
     TASK_KEEP,        /* nothing */
     TASK_REST,        /* it stands in no list until its timer is due */
     TASK_SEND_REVOKE, /* tell the agent */

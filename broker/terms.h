@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct input;
+struct inputs;
 struct task;
 
 /* The pause between two tries doubles up to this. */
@@ -21,14 +23,16 @@ struct task;
 struct terms {
     struct wire_options options;
     uint16_t retries_left;
-    uint32_t timer; /* place in the heap, from 1; 0: no timer */
-    int64_t due_ms; /* of the timer */
+    uint32_t timer;        /* place in the heap, from 1; 0: no timer */
+    int64_t due_ms;        /* of the timer */
+    struct inputs *inputs; /* see inputs.h; NULL: none */
+    struct input *takers;  /* inputs of other tasks that hang on this one */
 };
 
 /* NULL: out of memory. Owned by the task that they are for. */
 NODISCARD struct terms *terms_new(const struct wire_options *options);
 
-/* Its timer is not set. NULL is accepted. */
+/* Its timer is not set, and inputs_drop() was called. NULL is accepted. */
 void terms_free(struct terms *terms);
 
 /* Use up one retry and tell the pause before it: backoff_ms, doubled for each one before. False:

@@ -28,6 +28,8 @@ static void take_counters(struct cluster *c, const struct wire_counters *counter
     c->head.ready = counters->ready;
     c->head.leased = counters->leased;
     c->head.resting = counters->resting;
+    c->head.held = counters->held;
+    c->head.blocked = counters->blocked;
     c->head.accepted = counters->accepted;
     c->head.done = counters->done;
     c->head.failed = counters->failed;

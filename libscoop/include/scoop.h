@@ -550,9 +550,11 @@ struct scoop_cluster {
     const char *version; /* of the broker */
     uint64_t epoch;
     uint64_t uptime_ms;
-    uint64_t ready;                                   /* tasks waiting for a slot */
-    uint64_t leased;                                  /* tasks held by workers */
-    uint64_t resting;                                 /* failed tasks before their next try */
+    uint64_t ready;   /* tasks waiting for a slot */
+    uint64_t leased;  /* tasks held by workers */
+    uint64_t resting; /* failed tasks before their next try */
+    uint64_t held;    /* tasks that wait for others to end */
+    uint64_t blocked; /* tasks that wait for one that did not end well */
     uint64_t accepted, done, failed, requeued, stale; /* since the broker started */
     uint32_t sessions;
     uint32_t alive; /* workers that are neither lost nor left */

@@ -38,6 +38,10 @@ static void take_tasks(struct end *end, uint32_t count, struct wire_cursor *body
     for (uint32_t i = 0; i < count; i++) {
         cr_assert_lt(end->task_count, TASKS_MAX);
         cr_assert_eq(wire_get_task(body, &end->tasks[end->task_count++]), 0);
+        const struct wire_bytes argument = end->tasks[end->task_count - 1].argument;
+        end->argument_bytes = argument.size;
+        memcpy(end->argument, argument.data,
+               argument.size < sizeof(end->argument) ? argument.size : sizeof(end->argument));
     }
 }
 
@@ -102,6 +106,9 @@ static void take_frame(struct end *end, struct blob *frame)
     else if (header.type == WIRE_REVOKE)
         for (uint32_t i = 0; i < header.count; i++)
             end->revoked[end->revoked_count++] = wire_get_u64(&body);
+    else if (header.type == WIRE_NEED)
+        for (uint32_t i = 0; i < header.count; i++)
+            cr_assert_eq(wire_get_place(&body, &end->needs[end->need_count++]), 0);
     else if (header.type == WIRE_STATUS)
         cr_assert_eq(wire_get_counters(&body, &end->counters), 0);
 }

@@ -26,6 +26,10 @@ struct end {
     struct wire_task tasks[TASKS_MAX]; /* received and not yet answered; arguments are not kept */
     uint32_t task_count;
     uint32_t task_frames;
+    uint8_t argument[256]; /* of the task that came last, as far as there is room */
+    size_t argument_bytes;
+    struct wire_place needs[TASKS_MAX];
+    uint32_t need_count;
     uint64_t revoked[TASKS_MAX];
     uint32_t revoked_count;
     struct {
