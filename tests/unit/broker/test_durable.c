@@ -104,11 +104,11 @@ static struct end *given_asker(struct world *w)
 }
 
 /* A durable call of a function of one byte: the client's task `no` asks for it under this id. */
-static struct blob *request(uint32_t what, uint64_t id)
+static struct blob *request(uint32_t what, uint64_t id, size_t size)
 {
     struct blob *argument = blob_new(128);
     const struct wire_function function = {
-        .argument_bytes = 1,
+        .argument_bytes = (uint32_t)size,
         .result_bytes = 1,
         .program = text("p"),
         .name = text("f"),
@@ -117,15 +117,17 @@ static struct blob *request(uint32_t what, uint64_t id)
     wire_put_u64(argument, id);
     if (what == SUBMIT) {
         cr_assert_eq(wire_put_function(argument, &function), 0);
-        cr_assert_eq(blob_reserve(argument, 1), 0);
-        wire_put_u8(argument, (uint8_t)id);
+        cr_assert_eq(blob_reserve(argument, size), 0);
+        memset(argument->data + argument->size, (uint8_t)id, size);
+        argument->size += size;
     }
     return argument;
 }
 
-static void ask(struct world *w, struct end *client, uint32_t what, uint64_t no, uint64_t id)
+/* Takes the argument. */
+static void
+ask_with(struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what)
 {
-    struct blob *argument CLEANUP(blob_unref_p) = request(what, id);
     struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 256);
     const struct wire_run run = {
         .function = (uint16_t)what,
@@ -141,6 +143,12 @@ static void ask(struct world *w, struct end *client, uint32_t what, uint64_t no,
     wire_frame_add_count(frame, 1);
     send_frame(w, client, frame);
     turn(w);
+    blob_unref(argument);
+}
+
+static void ask(struct world *w, struct end *client, uint32_t what, uint64_t no, uint64_t id)
+{
+    ask_with(w, client, no, request(what, id, 1), what);
 }
 
 static void
@@ -425,39 +433,102 @@ Test(durable, outcomes_are_kept_for_their_time_and_then_forgotten)
     finish(&w);
 }
 
-Test(durable, journal_is_trimmed_to_what_is_needed)
+/* Durable tasks that come, end and are forgotten, one after the other; two numbers each. */
+static void pass_through(struct world *w,
+                         struct end *client,
+                         struct end *agent,
+                         uint64_t first_no,
+                         uint32_t count,
+                         size_t size)
 {
-    struct world w = given_durable_world();
-    struct end *agent = given_agent(&w, 1);
-    struct end *client = given_asker(&w);
-
-    ask(&w, client, SUBMIT, 1, 1);
-    confirm(&w);
-    for (uint64_t no = 2; no <= 61; no += 2) {
-        ask(&w, client, SUBMIT, no, no);
-        confirm(&w);
-        answer(&w, agent, 1, WIRE_OK);
-        confirm(&w);
-        ask(&w, client, FORGET, no + 1, no == 2 ? 1 : no - 2);
-        confirm(&w);
+    for (uint64_t no = first_no; no < first_no + 2 * count; no += 2) {
+        ask_with(w, client, no, request(SUBMIT, no, size), SUBMIT);
+        confirm(w);
+        /* The newest of its tasks; an older one stays. */
+        agent->tasks[0] = agent->tasks[agent->task_count - 1];
+        answer(w, agent, 1, WIRE_OK);
+        agent->task_count = 0;
+        confirm(w);
+        ask(w, client, FORGET, no + 1, no);
+        confirm(w);
+        client->result_count = 0;
     }
-    seal_all(&w);
-    cr_assert_gt(w.trimmed, 0);
-    cr_assert_lt(w.trimmed, w.journal_count);
-    /* What is left tells the same. */
+}
+
+/* How many tasks a broker finds that reads the journal from this position on. */
+static uint64_t kept_from(const struct world *w, uint64_t position)
+{
     struct world after = given_unopened_world();
-    for (size_t i = w.trimmed - 1; i < w.journal_count; i++) {
+
+    for (size_t i = position > 0 ? position - 1 : 0; i < w->journal_count; i++) {
         const struct core_event event = {
             .type = CORE_JOURNAL_READ,
             .now_ms = after.now_ms,
             .position = i + 1,
-            .frame = w.journal[i],
+            .frame = w->journal[i],
         };
 
+        record_seal(w->journal[i]);
         core_step(after.core, &event, &after.effects);
     }
-    cr_assert_eq(core_counters(after.core)->durable, core_counters(w.core)->durable);
+    const uint64_t kept = core_counters(after.core)->durable;
     finish(&after);
+    return kept;
+}
+
+Test(durable, journal_is_trimmed_to_what_is_needed)
+{
+    struct world w = given_durable_world();
+    struct end *agent = given_agent(&w, 2);
+    struct end *client = given_asker(&w);
+
+    pass_through(&w, client, agent, 1, 30, 1);
+    ask(&w, client, SUBMIT, 61, 1000);
+    confirm(&w);
+    pass_through(&w, client, agent, 62, 30, 1);
+    cr_assert_gt(w.trimmed, 0);
+    cr_assert_leq(w.trimmed, 91, "the task that has not ended is still there");
+    cr_assert_eq(kept_from(&w, w.trimmed), 1);
+    cr_assert_eq(core_counters(w.core)->durable, 1);
+    finish(&w);
+}
+
+Test(durable, journal_is_not_trimmed_before_what_is_needed_is_in_it)
+{
+    struct world w = given_durable_world();
+    struct end *agent = given_agent(&w, 2);
+    struct end *client = given_asker(&w);
+
+    ask(&w, client, SUBMIT, 1, 1000);
+    confirm(&w);
+    pass_through(&w, client, agent, 2, 30, 1);
+    journal_event(&w, CORE_JOURNAL_LOST, 0);
+    turn(&w);
+    for (int i = 0; i < 3; i++) {
+        journal_event(&w, CORE_JOURNALED, w.journal_count - 1);
+        turn(&w);
+        cr_assert_eq(w.trimmed, 0);
+    }
+    confirm(&w);
+    cr_assert_eq(w.trimmed, w.journal_count);
+    cr_assert_eq(kept_from(&w, w.trimmed), 1);
+    finish(&w);
+}
+
+Test(durable, task_that_stays_does_not_let_the_journal_grow_for_ever)
+{
+    const size_t mib = (size_t)1 << 20;
+    struct world w = given_durable_world();
+    struct end *agent = given_agent(&w, 2);
+    struct end *client = given_asker(&w);
+
+    ask(&w, client, SUBMIT, 1, 1000);
+    confirm(&w);
+    pass_through(&w, client, agent, 2, 40, mib);
+    cr_assert_eq(w.trimmed, 0);
+    pass_through(&w, client, agent, 82, 40, mib);
+    cr_assert_gt(w.trimmed, 1);
+    cr_assert_eq(kept_from(&w, w.trimmed), 1);
     finish(&w);
 }
 
