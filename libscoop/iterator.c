@@ -9,10 +9,12 @@
 
 #include <string.h>
 
-/* Tasks of a map that are under way at a time, and from how many on further ones are started: each
- * takes some 300 bytes here, and enough of them keep thousands of slots busy. */
-#define WINDOW     4096
-#define WINDOW_LOW 3072
+/* Tasks of a map that are under way at a time: enough of them keep thousands of slots busy, at some
+ * 300 bytes each and their data. A window is refilled when a quarter of it has ended, so that tasks
+ * leave in batches. */
+#define WINDOW       4096
+#define WINDOW_LEAST 16
+#define WINDOW_BYTES ((size_t)64 << 20)
 
 #define ENTRIES_PER_BLOCK 64
 
@@ -171,13 +173,26 @@ static enum scoop_status start_next(struct scoop_iterator *it, int64_t deadline)
     return status;
 }
 
-/* Keep the window full; serially nothing is computed before it is asked for. */
+/* Serially nothing is computed before it is asked for. */
+static size_t window_of(const struct scoop_iterator *it)
+{
+    const struct scoop_function *function = it->map.function;
+    const size_t bytes = (size_t)function->argument_bytes + function->result_bytes;
+
+    if (it->session == NULL)
+        return 1;
+    if (bytes > WINDOW_BYTES / WINDOW_LEAST)
+        return WINDOW_LEAST;
+    return bytes > WINDOW_BYTES / WINDOW ? WINDOW_BYTES / bytes : WINDOW;
+}
+
+/* Keep the window full. */
 static enum scoop_status start_more(struct scoop_iterator *it, int64_t deadline)
 {
-    const size_t window = it->session != NULL ? WINDOW : 1;
+    const size_t window = window_of(it);
     enum scoop_status status = SCOOP_OK;
 
-    if (it->session != NULL && it->left > WINDOW_LOW)
+    if (it->left > window * 3 / 4)
         return SCOOP_OK;
     while (status == SCOOP_OK && it->left < window && it->next_index < it->map.n)
         status = start_next(it, deadline);

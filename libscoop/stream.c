@@ -6,6 +6,9 @@
 
 #define WINDOW_DEFAULT 1024
 
+/* No more are begun while arguments of so many bytes are in the window. */
+#define WINDOW_BYTES ((size_t)64 << 20)
+
 struct stream {
     scoop_session *session;
     const struct scoop_options *options;
@@ -16,7 +19,8 @@ struct stream {
     size_t window;
     uint64_t begun; /* tasks so far; the newest one's place is that of its number in the ring */
     uint64_t taken;
-    bool dry; /* the source has no more */
+    size_t bytes; /* of the arguments of what was begun and not taken */
+    bool dry;     /* the source has no more */
 };
 
 static scoop_future **place(const struct stream *s, uint64_t number)
@@ -29,7 +33,8 @@ static enum scoop_status fill(struct stream *s)
 {
     enum scoop_status status = SCOOP_OK;
 
-    while (status == SCOOP_OK && !s->dry && s->begun - s->taken < s->window) {
+    while (status == SCOOP_OK && !s->dry && s->begun - s->taken < s->window &&
+           s->bytes < WINDOW_BYTES) {
         struct scoop_bytes argument = {NULL, 0};
 
         if (!s->ends->source(s->ends->context, &argument)) {
@@ -40,7 +45,10 @@ static enum scoop_status fill(struct stream *s)
         if (status == SCOOP_OK)
             status = future_submit(s->session, s->options, s->function, argument, s->deadline,
                                    place(s, s->begun));
-        s->begun += status == SCOOP_OK;
+        if (status == SCOOP_OK) {
+            s->begun++;
+            s->bytes += argument.size;
+        }
     }
     return status;
 }
@@ -60,6 +68,7 @@ static enum scoop_status drain_one(struct stream *s, bool *go_on)
         scoop_result_bytes(future, &result);
     *go_on =
         s->ends->sink(s->ends->context, s->taken, result, error.status == SCOOP_OK ? NULL : &error);
+    s->bytes -= future->argument.size;
     scoop_future_free(future);
     s->taken++;
     return SCOOP_OK;

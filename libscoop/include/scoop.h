@@ -344,7 +344,7 @@ SCOOP_API enum scoop_status scoop_iterator_add(scoop_iterator *it, scoop_future 
 
 /* scoop_iterator *scoop_map_as_completed(f, in, out, n): scoop_map() whose results are handed out
  * in the order in which they come: scoop_next() gives i when out[i] = f(in[i]) is there. Up to 4096
- * tasks are under way at a time; scoop_next() starts the others. Freeing the iterator abandons what
+ * tasks (or 64 MiB of data) are under way at a time; scoop_next() starts the others. Freeing the iterator abandons what
  * has not ended. The arrays belong to it until then. */
 #define scoop_map_as_completed(f, in, out, n) scoop_map_as_completed_on(NULL, NULL, f, in, out, n)
 #define scoop_map_as_completed_on(session, options, f, in, out, n)                                 \
@@ -429,7 +429,8 @@ SCOOP_API enum scoop_status scoop_map_scan_with(scoop_session *session,
 /* ---- more tasks than memory ----
  * Arguments come from a function of yours, one after the other, and results go to another one in the
  * same order, both in the calling thread. At most `window` tasks are under way or wait for their
- * turn: each takes some 300 bytes here, its argument and its result. */
+ * turn: each takes some 300 bytes here, its argument and its result. None is begun while arguments of
+ * 64 MiB are there. */
 struct scoop_stream {
     /* Set *argument (borrowed until the next call). False: there are no more. */
     bool (*source)(void *context, struct scoop_bytes *argument);

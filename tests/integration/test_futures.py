@@ -122,6 +122,10 @@ def test_a_stream_keeps_the_order_and_hands_failures_to_its_sink():
     assert serially("stream", 5000) == expected.format(109)
 
 
+def test_a_stream_of_large_arguments_keeps_few_of_them_in_memory():
+    assert on_slots("large_stream", 20) == "20 of 20, 8 at a time\n"
+
+
 def test_a_stream_keeps_its_deadline():
     assert on_slots("late_stream", 5000) == "sleeps_ms: not all tasks ended before the deadline\n"
 

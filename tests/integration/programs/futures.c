@@ -432,6 +432,61 @@ static int mode_stream(int number)
     return 0;
 }
 
+SCOOP_BYTES_FUNCTION(size_of)
+{
+    scoop_write(out, &size, sizeof(size));
+}
+
+#define LARGE ((size_t)8 << 20)
+
+struct larges {
+    char *data;
+    int begun;
+    int taken;
+    int count;
+    int most; /* begun and not taken */
+};
+
+static bool give_large(void *context, struct scoop_bytes *argument)
+{
+    struct larges *l = context;
+
+    if (l->begun == l->count)
+        return false;
+    *argument = (struct scoop_bytes){l->data, LARGE};
+    l->begun++;
+    if (l->begun - l->taken > l->most)
+        l->most = l->begun - l->taken;
+    return true;
+}
+
+static bool take_large(void *context,
+                       uint64_t index,
+                       struct scoop_bytes result,
+                       const struct scoop_error *error)
+{
+    size_t size = 0;
+
+    (void)index;
+    if (error == NULL)
+        memcpy(&size, result.data, sizeof(size));
+    ((struct larges *)context)->taken += size == LARGE;
+    return true;
+}
+
+/* Arguments of 8 MiB: only so many are in memory as 64 MiB hold. */
+static int mode_large_stream(int number)
+{
+    struct larges l = {.data = calloc(1, LARGE), .count = number};
+    const struct scoop_stream stream = {.source = give_large, .sink = take_large, .context = &l};
+
+    if (l.data == NULL || scoop_stream(size_of, &stream) != SCOOP_OK)
+        return scoop_report();
+    printf("%d of %d, %d at a time\n", l.taken, l.count, l.most);
+    free(l.data);
+    return 0;
+}
+
 /* A stream that is over its deadline. */
 static int mode_late_stream(int number)
 {
@@ -553,6 +608,7 @@ static const struct {
     {"workers", mode_workers},
     {"stream", mode_stream},
     {"late_stream", mode_late_stream},
+    {"large_stream", mode_large_stream},
     {"sums", mode_sums},
     {"large_sums", mode_large_sums},
     {"bad_sums", mode_bad_sums},
