@@ -22,7 +22,7 @@ WEB_PACKAGES=(chromium fonts-dejavu-core)
 NODE_PACKAGES=(nodejs npm)
 
 # To run bench/run beside its peers.
-BENCH_PACKAGES=(wrk nginx-light libgearman-dev gearman-job-server)
+BENCH_PACKAGES=(wrk nginx-light libgearman-dev gearman-job-server parallel)
 
 # To run the swarm tests.
 SWARM_PACKAGES=(
