@@ -231,6 +231,7 @@ struct wire_options {
     uint32_t backoff_ms; /* likewise: pause before the first, doubling; 0...WIRE_BACKOFF_MAX */
     int8_t priority;     /* WIRE_RUN_PRIORITY: -WIRE_PRIORITY_MAX...WIRE_PRIORITY_MAX, as + 128 */
     uint32_t expires_ms; /* WIRE_RUN_EXPIRES: not started for so long: EXPIRED; 0: never */
+    uint64_t worker;     /* WIRE_RUN_WORKER: incarnation of the only one to run it; 0: any */
 };
 bool wire_options_equal(const struct wire_options *a, const struct wire_options *b);
 /* Is there anything in it that the broker has to remember per task, other than the priority? */
@@ -269,10 +270,11 @@ NODISCARD int wire_put_place(struct blob *b, const struct wire_place *place);
 #define WIRE_RUN_PRIORITY 2U
 #define WIRE_RUN_EXPIRES  4U
 #define WIRE_RUN_INPUTS   8U /* u32 count, and so many struct wire_input; of a run of one task */
-#define WIRE_RUN_FLAGS    15U
+#define WIRE_RUN_WORKER   16U
+#define WIRE_RUN_FLAGS    31U
 
 #define WIRE_RUN_BYTES         24 /* of the fixed part */
-#define WIRE_RUN_OPTIONS_BYTES 15 /* of all other parts, inputs apart, at most */
+#define WIRE_RUN_OPTIONS_BYTES 23 /* of all other parts, inputs apart, at most */
 struct wire_run {
     uint16_t function;
     /* u16: flags */

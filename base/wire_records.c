@@ -182,19 +182,20 @@ int wire_put_function(struct blob *b, const struct wire_function *function)
 bool wire_options_equal(const struct wire_options *a, const struct wire_options *b)
 {
     return a->retries == b->retries && a->backoff_ms == b->backoff_ms &&
-           a->priority == b->priority && a->expires_ms == b->expires_ms;
+           a->priority == b->priority && a->expires_ms == b->expires_ms && a->worker == b->worker;
 }
 
 bool wire_options_need_terms(const struct wire_options *options)
 {
-    return options->retries != 0 || options->expires_ms != 0;
+    return options->retries != 0 || options->expires_ms != 0 || options->worker != 0;
 }
 
 static unsigned flags_of(const struct wire_options *options)
 {
     return (options->retries != 0 ? WIRE_RUN_RETRIES : 0) |
            (options->priority != 0 ? WIRE_RUN_PRIORITY : 0) |
-           (options->expires_ms != 0 ? WIRE_RUN_EXPIRES : 0);
+           (options->expires_ms != 0 ? WIRE_RUN_EXPIRES : 0) |
+           (options->worker != 0 ? WIRE_RUN_WORKER : 0);
 }
 
 static void get_options(struct wire_cursor *c, unsigned flags, struct wire_options *out)
@@ -212,6 +213,8 @@ static void get_options(struct wire_cursor *c, unsigned flags, struct wire_optio
     }
     if ((flags & WIRE_RUN_EXPIRES) != 0)
         out->expires_ms = wire_get_u32(c);
+    if ((flags & WIRE_RUN_WORKER) != 0)
+        out->worker = wire_get_u64(c);
     if (out->retries > WIRE_RETRIES_MAX || out->backoff_ms > WIRE_BACKOFF_MAX)
         c->bad = true;
 }
@@ -226,6 +229,8 @@ static void put_options(struct blob *b, unsigned flags, const struct wire_option
         wire_put_u8(b, (uint8_t)(options->priority + 128));
     if ((flags & WIRE_RUN_EXPIRES) != 0)
         wire_put_u32(b, options->expires_ms);
+    if ((flags & WIRE_RUN_WORKER) != 0)
+        wire_put_u64(b, options->worker);
 }
 
 int wire_get_input(struct wire_cursor *c, struct wire_input *out)

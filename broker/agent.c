@@ -24,6 +24,16 @@ void agent_free(struct agent *agent)
     free(agent);
 }
 
+struct agent *agent_find(const struct core *core, uint64_t incarnation)
+{
+    for (struct peer *peer = core->peers; peer != NULL; peer = peer->hh.next) {
+        if (peer->role == WIRE_AGENT && peer->incarnation == incarnation && !peer->ended &&
+            !agent_of(peer)->draining)
+            return agent_of(peer);
+    }
+    return NULL;
+}
+
 static enum agent_shelf right_shelf(const struct agent *agent)
 {
     if (agent->draining || agent->peer.ended || agent->peer.unreachable_ms != 0)

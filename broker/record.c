@@ -106,7 +106,7 @@ int record_get_task(const struct blob *body, struct record_task *out)
     struct wire_cursor c = record_cursor(body->data, body->size);
 
     out->limit_ms = wire_get_u32(&c);
-    out->options.retries = wire_get_u16(&c);
+    out->options = (struct wire_options){.retries = wire_get_u16(&c)};
     out->options.backoff_ms = wire_get_u32(&c);
     out->options.priority = (int8_t)(wire_get_u8(&c) - 128);
     out->options.expires_ms = wire_get_u32(&c);

@@ -62,10 +62,27 @@ static void leave_turns(struct turns *turns, struct session *s)
     s->turn_next->turn_prev = s->turn_prev;
 }
 
+/* A task for one worker stands in no queue: it is leased to that one at once, or ends. */
+static void send_to_worker(struct core *core, struct task *task)
+{
+    static const char text[] = "the worker that it was for has left";
+    const struct wire_failure failure = {.text = {(const uint8_t *)text, sizeof(text) - 1}};
+    struct agent *agent = agent_find(core, task->terms->options.worker);
+
+    if (agent != NULL)
+        agent_lease(core, agent, task);
+    else
+        settle_failure(core, task, TASK_EXPIRE, WIRE_LOST, &failure);
+}
+
 void session_queue(struct core *core, struct task *task, bool front)
 {
     struct session *s = task->session;
 
+    if (task->terms != NULL && task->terms->options.worker != 0) {
+        send_to_worker(core, task);
+        return;
+    }
     if (front)
         ready_push_front(&s->ready, task);
     else

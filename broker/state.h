@@ -240,6 +240,8 @@ void agent_free(struct agent *agent);
 /* Put the agent on the shelf where it belongs now: at its end, so that agents take turns; with
  * `room` (it has just given tasks back) a busy one goes to the front, where it is found first. */
 void agent_shelve(struct core *core, struct agent *agent, bool room);
+/* The agent of this incarnation that may be given tasks. NULL: there is none. */
+struct agent *agent_find(const struct core *core, uint64_t incarnation);
 /* Lease: the task is in no list; it goes into the TASKS frame. */
 void agent_lease(struct core *core, struct agent *agent, struct task *task);
 /* OUTCOMES; -EPROTO. */

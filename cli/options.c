@@ -60,19 +60,28 @@ scoop_session *options_open(const struct broker_options *options, const char *pr
     return session;
 }
 
-struct scoop_cluster *options_cluster(const struct broker_options *options, const char *program)
+scoop_session *options_session(const struct broker_options *options, const char *program)
+{
+    if (options->broker != NULL)
+        return options_open(options, program);
+    fprintf(stderr, "%s: no broker is set; name one with --broker or SCOOP_BROKER\n", program);
+    return NULL;
+}
+
+struct scoop_cluster *options_ask(scoop_session *session, const char *program)
 {
     struct scoop_cluster *cluster = NULL;
 
-    if (options->broker == NULL) {
-        fprintf(stderr, "%s: no broker is set; name one with --broker or SCOOP_BROKER\n", program);
-        return NULL;
-    }
-    scoop_session *session = options_open(options, program);
-    if (session == NULL)
-        return NULL;
     if (scoop_cluster(session, STATUS_MS, &cluster) != SCOOP_OK)
         fprintf(stderr, "%s: %s\n", program, scoop_last_error());
+    return cluster;
+}
+
+struct scoop_cluster *options_cluster(const struct broker_options *options, const char *program)
+{
+    scoop_session *session = options_session(options, program);
+    struct scoop_cluster *cluster = session != NULL ? options_ask(session, program) : NULL;
+
     scoop_close(session);
     return cluster;
 }

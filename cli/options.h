@@ -62,7 +62,13 @@ void place_fini(struct place *place);
 /* Open a session with these options. NULL: one line on stderr said why. */
 scoop_session *options_open(const struct broker_options *options, const char *program);
 
+/* The same for verbs that are nothing without a broker: one has to be named. */
+scoop_session *options_session(const struct broker_options *options, const char *program);
+
 /* Ask the broker for its status, within its patience. NULL: one line on stderr said why. */
+struct scoop_cluster *options_ask(scoop_session *session, const char *program);
+
+/* Both at once, for a single question. */
 struct scoop_cluster *options_cluster(const struct broker_options *options, const char *program);
 
 #endif

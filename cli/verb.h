@@ -22,6 +22,7 @@ struct verb {
 
 extern const struct verb verb_run;
 extern const struct verb verb_map;
+extern const struct verb verb_each;
 extern const struct verb verb_submit;
 extern const struct verb verb_wait;
 extern const struct verb verb_result;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 const struct verb *const verbs[] = {
-    &verb_run,  &verb_map,     &verb_submit, &verb_wait,       &verb_result,
+    &verb_run,  &verb_map,     &verb_each,   &verb_submit,     &verb_wait, &verb_result,
     &verb_info, &verb_workers, &verb_status, &verb_completion, NULL,
 };
 

@@ -29,6 +29,7 @@ enum scoop_status options_apply(struct job *job, const struct scoop_options *opt
         .backoff_ms = options->backoff_ms,
         .priority = (int8_t)options->priority,
         .expires_ms = options->expires_ms,
+        .worker = options->worker,
     };
     return SCOOP_OK;
 }

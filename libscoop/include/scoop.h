@@ -209,6 +209,9 @@ struct scoop_options {
     /* Of this session's waiting tasks those of a higher priority start first; other sessions take
      * no notice of it. -SCOOP_PRIORITY_MAX ... SCOOP_PRIORITY_MAX; 0: the ordinary one */
     int priority;
+    /* Run it on this worker only, when a slot is free there: its incarnation, as scoop_cluster()
+     * tells. SCOOP_LOST: it has left, or was lost. 0: on any. Means nothing to durable tasks. */
+    uint64_t worker;
 };
 
 #define SCOOP_RETRIES_MAX  1000

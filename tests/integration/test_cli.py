@@ -21,7 +21,8 @@ MISBEHAVE = binary("../tests/programs/misbehave")
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
-    for verb in ("run", "map", "submit", "wait", "result", "info", "workers", "status", "completion"):
+    for verb in ("run", "map", "each", "submit", "wait", "result", "info", "workers", "status",
+                 "completion"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")
         assert text.returncode == 0
@@ -39,6 +40,7 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["run", "/nonexistent/program"], "/nonexistent/program: No such file or directory"),
         (["run", "-n", "0", "/bin/true"], '--slots: "0" is not a whole number from 1 to 1024'),
         (["map"], "which command?"),
+        (["each"], "which command?"),
         (["map", ":::", "a"], "which command?"),
         (["map", "--resume", "echo", ":::", "a"], "--resume needs --joblog FILE"),
         (["map", "-k", "--as-completed", "echo", ":::", "a"], "exclude each other"),
@@ -157,6 +159,32 @@ def test_info_and_workers_tell_what_the_broker_knows(scoop, cluster):
     assert worker.stop() == 0
     eventually(info_is(0, 0), "the worker is gone")
     assert json.loads(scoop("info", "--json", env=env).stdout)["done"] == 2
+
+
+def test_each_runs_a_command_once_on_every_worker(scoop, cluster):
+    for _ in range(2):
+        cluster.start_worker(1)
+    eventually(lambda: "of 2 slots" in scoop("status", "--broker", cluster.url).stdout, "both are there")
+    done = scoop("each", "--broker", cluster.url, "sh", "-c", "echo $PPID; echo two; echo err >&2")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert [line.split("\t")[0] for line in lines] == [HOST] * 4
+    assert lines[1].endswith("\ttwo")
+    assert lines[0] != lines[2], "two executors"
+    assert done.stderr == f"{HOST}\terr\n" * 2
+    assert scoop("each", "--broker", cluster.url, "true").stdout == f"{HOST}\t\n" * 2
+    done = scoop("each", "--broker", cluster.url, "sh", "-c", "exit 3")
+    assert (done.returncode, done.stderr) == (2, f"scoop each: {HOST}: exit code 3\n" * 2)
+    done = scoop("each", "--broker", cluster.url, "--timeout", "0.2", "sleep", "100")
+    assert done.returncode == 2 and done.stderr.count("200 ms") == 2
+    first, second = json.loads(scoop("each", "--broker", cluster.url, "--json", "echo", "x").stdout)
+    assert first == second == {"host": HOST, "code": 0, "signal": 0, "stdout": "x\n", "stderr": "",
+                               "error": ""}
+
+
+def test_each_without_workers_says_so(scoop, cluster):
+    done = scoop("each", "--broker", cluster.url, "true")
+    assert (done.returncode, done.stderr) == (1, "scoop each: the cluster has no workers\n")
 
 
 def test_status_shows_the_cluster_once(scoop, cluster):

@@ -97,10 +97,13 @@ Test(wire, writes_only_those_options_of_a_run_that_are_not_ordinary)
 
     cr_assert_eq(wire_put_run(frame, &plain), 0);
     cr_assert_eq(frame->size, WIRE_RUN_BYTES);
-    run.options = (struct wire_options){
-        .retries = 3, .backoff_ms = 100, .priority = -100, .expires_ms = 60000};
+    run.options = (struct wire_options){.retries = 3,
+                                        .backoff_ms = 100,
+                                        .priority = -100,
+                                        .expires_ms = 60000,
+                                        .worker = 1ULL << 63};
     cr_assert_eq(wire_put_run(frame, &run), 0);
-    cr_assert_eq(frame->size, 2 * WIRE_RUN_BYTES + 11);
+    cr_assert_eq(frame->size, 2 * WIRE_RUN_BYTES + 19);
 
     struct wire_cursor c = {.at = frame->data, .end = frame->data + frame->size};
     cr_assert_eq(wire_get_run(&c, &read), 0);

@@ -183,3 +183,69 @@ Test(options, refuse_a_run_with_a_flag_that_is_not_known)
     cr_assert(client->refused);
     finish(&w);
 }
+
+Test(options, send_a_task_to_the_worker_that_was_named_however_busy_it_is)
+{
+    struct world w = given_world();
+    struct end *idle = given_agent(&w, 1);
+    struct end *named = given_agent(&w, 1);
+    struct end *client = given_client(&w);
+
+    submit_with(&w, client, 1, 3, &(struct wire_options){.worker = named->incarnation});
+    cr_assert_eq(idle->task_count, 0);
+    cr_assert_eq(named->task_count, 3, "beyond its one slot");
+    cr_assert_eq(core_counters(w.core)->ready, 0);
+    answer(&w, named, 3, WIRE_OK);
+    cr_assert_eq(client->result_count, 3);
+    submit(&w, client, 4, 2);
+    cr_assert_eq(idle->task_count + named->task_count, 2, "others are scheduled as before");
+    finish(&w);
+}
+
+Test(options, end_a_task_whose_worker_is_not_there_as_lost)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+    struct end *client = given_client(&w);
+
+    submit_with(&w, client, 1, 1, &(struct wire_options){.worker = agent->incarnation + 1});
+    cr_assert_eq(agent->task_count, 0);
+    cr_assert_eq(client->result_count, 1);
+    cr_assert_eq(client->results[0].outcome, WIRE_LOST);
+    finish(&w);
+}
+
+Test(options, end_a_task_whose_worker_is_lost_and_do_not_run_it_elsewhere)
+{
+    struct world w = given_world();
+    struct end *named = given_agent(&w, 1);
+    struct end *other = given_agent(&w, 1);
+    struct end *client = given_client(&w);
+
+    submit_with(&w, client, 1, 2, &(struct wire_options){.worker = named->incarnation});
+    unreachable(&w, named);
+    for (int i = 0; i < 10; i++) {
+        ping(&w, other);
+        ping(&w, client);
+        pass(&w, 500);
+    }
+    cr_assert_eq(client->result_count, 2);
+    cr_assert_eq(client->results[0].outcome, WIRE_LOST);
+    cr_assert_eq(other->task_count, 0);
+    finish(&w);
+}
+
+Test(options, try_a_task_again_on_the_worker_that_was_named)
+{
+    struct world w = given_world();
+    struct end *named = given_agent(&w, 1);
+    struct end *client = given_client(&w);
+
+    submit_with(&w, client, 1, 1,
+                &(struct wire_options){.worker = named->incarnation, .retries = 1});
+    answer(&w, named, 1, WIRE_FAILED);
+    cr_assert_eq(named->task_count, 1, "a retry goes there, too");
+    answer(&w, named, 1, WIRE_OK);
+    cr_assert_eq(client->results[0].outcome, WIRE_OK);
+    finish(&w);
+}
