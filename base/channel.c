@@ -11,17 +11,20 @@ static size_t page_bytes(void)
 
 int channel_file(size_t capacity, int *fd)
 {
-    return ring_file(page_bytes() + 2 * ring_bytes(capacity), fd);
+    return ring_file(page_bytes() + 3 * ring_bytes(capacity), fd);
 }
 
 static int map_rings(struct channel *channel, int fd, size_t capacity)
 {
     const size_t first = page_bytes();
-    const int result = ring_map(&channel->tasks, fd, first, capacity);
+    const size_t each = ring_bytes(capacity);
+    int result = ring_map(&channel->tasks, fd, first, capacity);
 
-    if (result != 0)
-        return result;
-    return ring_map(&channel->outcomes, fd, first + ring_bytes(capacity), capacity);
+    if (result == 0)
+        result = ring_map(&channel->outcomes, fd, first + each, capacity);
+    if (result == 0)
+        result = ring_map(&channel->results, fd, first + 2 * each, capacity);
+    return result;
 }
 
 int channel_map(struct channel *channel, int fd)
@@ -31,14 +34,14 @@ int channel_map(struct channel *channel, int fd)
 
     if (fstat(fd, &file) != 0)
         return -errno;
-    if ((size_t)file.st_size < 5 * page)
+    if ((size_t)file.st_size < 7 * page)
         return -EINVAL;
     *channel = (struct channel){0};
     void *const control = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (control == MAP_FAILED)
         return -errno;
     channel->shared = control;
-    const int result = map_rings(channel, fd, ((size_t)file.st_size - 3 * page) / 2);
+    const int result = map_rings(channel, fd, ((size_t)file.st_size - 4 * page) / 3);
     if (result != 0)
         channel_unmap(channel);
     return result;
@@ -48,7 +51,40 @@ void channel_unmap(struct channel *channel)
 {
     ring_unmap(&channel->tasks);
     ring_unmap(&channel->outcomes);
+    ring_unmap(&channel->results);
     if (channel->shared != NULL)
         munmap(channel->shared, page_bytes());
     *channel = (struct channel){0};
+}
+
+/* It sleeps on the flag of the ring of tasks, which goes up before that of the results: so whoever
+ * publishes a result and sees the latter finds the former up as well, or down for another reason. */
+void channel_sleep(struct channel *channel, bool tasks, bool results, int timeout_ms)
+{
+    atomic_uint *const flag = &channel->tasks.shared->reader_parked;
+
+    if (!ring_park_reader(&channel->tasks)) {
+        if (tasks)
+            return;
+        atomic_store(flag, 1);
+    }
+    if (!results || ring_park_reader(&channel->results))
+        ring_sleep(flag, timeout_ms);
+    ring_unpark_reader(&channel->tasks);
+    if (results)
+        ring_unpark_reader(&channel->results);
+}
+
+void channel_publish_tasks(struct channel *channel)
+{
+    if (ring_publish(&channel->tasks))
+        ring_wake(&channel->tasks.shared->reader_parked);
+}
+
+void channel_publish_results(struct channel *channel)
+{
+    if (!ring_publish(&channel->results))
+        return;
+    ring_unpark_reader(&channel->tasks);
+    ring_wake(&channel->tasks.shared->reader_parked);
 }

@@ -1,21 +1,29 @@
 /* What an agent and one of its executors say to each other, through one memory file:
  *
  *   control page | ring of tasks (agent -> executor) | ring of outcomes (executor -> agent)
+ *                | ring of results (agent -> executor)
  *
  * Both are processes of one host, and an executor with another CHANNEL_VERSION says so and
  * exits, so records are structs in host byte order. A record is a head of 16 bytes and a body
  * padded to 16, so bodies are aligned to 16. A record larger than the ring passes in pieces.
  *
- * The executor runs tasks in the order in which they were put, and answers in that order. Before
- * each one it *claims* it: moves `claim` from n to n + 1, where n is how many it has claimed so
- * far. So whoever outlives the executor knows which task it was running, and the agent can
- * *recall* all tasks that are not claimed yet, exactly: it sets CHANNEL_CLOSED in `claim` and
- * puts CHANNEL_RESUME behind them; the executor skips to it and clears the bit. */
+ * The executor begins tasks in the order in which they were put. Before each one it *claims* it:
+ * moves `claim` from n to n + 1, where n is how many it has claimed so far. So whoever outlives the
+ * executor knows which task it was running, and the agent can *recall* all tasks that are not
+ * claimed yet, exactly: it sets CHANNEL_CLOSED in `claim` and puts CHANNEL_RESUME behind them; the
+ * executor skips to it and clears the bit.
+ *
+ * One task runs at a time. It ends with an outcome, or it is set aside (CHANNEL_PARKED) while it
+ * waits for its children, the tasks that it submitted itself (CHANNEL_SUBMIT); then the next one
+ * begins, or one that was set aside goes on (CHANNEL_RESUMED). So outcomes come in another order
+ * than tasks. How children ended comes through the third ring, past the tasks that wait in the
+ * first: sleeping on the first, an executor is rung awake for either (channel_sleep()). */
 #ifndef BASE_CHANNEL_H
 #define BASE_CHANNEL_H
 
 #include "err.h"
 #include "ring.h"
+#include "wire.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -26,7 +34,7 @@
 
 /* "MEMORY,BELL,VERSION": descriptors of the memory file and of the eventfd that wakes the agent. */
 #define CHANNEL_VARIABLE "SCOOP_EXECUTOR"
-#define CHANNEL_VERSION  1
+#define CHANNEL_VERSION  2
 
 #define CHANNEL_CLOSED ((uint64_t)1 << 63)
 
@@ -38,6 +46,7 @@ struct channel {
     struct channel_shared *shared;
     struct ring tasks;
     struct ring outcomes;
+    struct ring results;
 };
 
 #define CHANNEL_ALIGNMENT 16
@@ -59,15 +68,47 @@ struct channel_outcome {
     uint32_t bytes; /* of the body: the result, or a struct wire_failure */
     uint32_t run_us;
     uint32_t id;      /* low half of the task's */
-    uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK; or CHANNEL_READY */
-    /* CHANNEL_FINAL; the other bits: those of clock_now_us() when the task ended */
+    uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK; or a value below */
+    /* Of outcomes: CHANNEL_FINAL; the other bits: those of clock_now_us() when the task ended */
     uint16_t flags;
 };
 
-#define CHANNEL_FINAL 1U     /* a failure that trying again cannot mend */
-#define CHANNEL_READY 0xffff /* the first record: main() reached scoop_init() */
+#define CHANNEL_FINAL   1U /* a failure that trying again cannot mend */
+#define CHANNEL_TIMED   4U /* PARKED: it has to go on in time, so no other task may begin meanwhile */
+#define CHANNEL_BUILTIN 2U /* CHANNEL_NAME: a function of scoop-worker itself */
+
+#define CHANNEL_READY   0xffff /* the first record: main() reached scoop_init() */
+#define CHANNEL_PARKED  0xfffe /* task `id` was set aside: it waits for its children */
+#define CHANNEL_RESUMED 0xfffd /* it goes on */
+/* Defines the next function that children call, by order from 0; its body is the name; `run_us` and
+ * `id` are the sizes of argument and result. */
+#define CHANNEL_NAME    0xfffc
+#define CHANNEL_SUBMIT  0xfffb /* a begun task's child number `id`: a channel_child, an argument */
+#define CHANNEL_ABANDON 0xfffa /* nobody waits for child `id` any more */
+#define CHANNEL_CANCEL  0xfff9 /* child `id` shall end */
+
+/* Functions that one executor's tasks may call. */
+#define CHANNEL_NAMES_MAX 1024
+
+struct channel_child {
+    alignas(CHANNEL_ALIGNMENT) uint32_t parent; /* low half of that task's id */
+    uint32_t limit_ms;
+    uint16_t function;
+    struct wire_options options;
+};
+
+/* Agent -> executor: how a child ended. */
+struct channel_result {
+    uint32_t bytes; /* of the body: the result, or a struct wire_failure */
+    uint32_t child;
+    uint32_t run_us;
+    uint16_t outcome; /* enum wire_outcome */
+    uint16_t attempts;
+};
 
 _Static_assert(sizeof(struct channel_task) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
+_Static_assert(sizeof(struct channel_child) % CHANNEL_ALIGNMENT == 0, "arguments are aligned, too");
+_Static_assert(sizeof(struct channel_result) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
 _Static_assert(sizeof(struct channel_outcome) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
 
 /* Bytes that a record with a body of `bytes` takes in the ring. */
@@ -80,8 +121,16 @@ static inline size_t channel_record_bytes(size_t bytes)
  * caller. */
 NODISCARD int channel_file(size_t capacity, int *fd);
 
-/* Map both rings. Negative errno of fstat or mmap; -EINVAL: not a channel_file(). */
+/* Map all rings. Negative errno of fstat or mmap; -EINVAL: not a channel_file(). */
 NODISCARD int channel_map(struct channel *channel, int fd);
+
+/* Executor: sleep, at most `timeout_ms` (negative: for ever), until something comes: of the tasks, of
+ * the results, or of both. */
+void channel_sleep(struct channel *channel, bool tasks, bool results, int timeout_ms);
+
+/* Agent: show the executor what was put into the ring of tasks, or of results; wake it. */
+void channel_publish_tasks(struct channel *channel);
+void channel_publish_results(struct channel *channel);
 
 /* Zeroed channels are accepted. */
 void channel_unmap(struct channel *channel);

@@ -109,7 +109,7 @@ enum scoop_status scoop_cluster(scoop_session *given, int deadline_ms, struct sc
 {
     struct query query = {.status = NULL};
     scoop_session *session = NULL;
-    enum scoop_status status = program_session(given, &session);
+    enum scoop_status status = program_root_session("scoop_cluster", given, &session);
 
     *out = NULL;
     if (status != SCOOP_OK)

@@ -31,7 +31,7 @@ uint64_t scoop_durable_id(const char *name)
 static enum scoop_status
 choose(const char *name, scoop_session **session, const struct scoop_function **function)
 {
-    const enum scoop_status status = program_session(*session, session);
+    const enum scoop_status status = program_root_session(name, *session, session);
 
     if (status != SCOOP_OK)
         return status;

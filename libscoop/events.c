@@ -15,7 +15,7 @@ int scoop_fd(scoop_session *given)
 {
     scoop_session *session = NULL;
 
-    if (program_session(given, &session) != SCOOP_OK)
+    if (program_root_session("scoop_fd", given, &session) != SCOOP_OK)
         return -1;
     const int fd = session != NULL ? session_descriptor(session) : serial_descriptor();
     if (fd < 0)
@@ -63,7 +63,7 @@ enum scoop_status scoop_wait_for_workers(scoop_session *given, unsigned slots, i
 {
     const int64_t deadline = program_deadline(deadline_ms);
     scoop_session *session = NULL;
-    enum scoop_status status = program_session(given, &session);
+    enum scoop_status status = program_root_session("scoop_wait_for_workers", given, &session);
     unsigned there = 0;
 
     if (status != SCOOP_OK || session == NULL)

@@ -1,13 +1,12 @@
-/* The executor side. Invariants: a task is claimed before it runs and answered before the next is
- * claimed; nothing is taken out of the ring before it has been used; a function that writes into
+/* The executor side. Invariants: a task is claimed before it runs, and answered or set aside before
+ * the next is claimed; nothing is taken out of the ring before it has been used; a function that writes into
  * our memory or the shared one can only harm this process, whose agent trusts nothing in it. */
 #include "executor.h"
 
-#include "base/channel.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/wire.h"
-#include "function.h"
+#include "executor_state.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -29,31 +28,9 @@
 #define RELAX() ((void)0)
 #endif
 
-/* A function as the agent defined it, and as this program has it. */
-struct definition {
-    const struct scoop_function *function; /* NULL: not in this program */
-    uint32_t argument_bytes;
-    uint32_t result_bytes;
-    char *name;
-};
+struct executor executor;
 
-struct executor {
-    struct channel channel;
-    int bell;
-    uint64_t claimed;
-    uint64_t released; /* position in the ring of tasks that the agent knows of */
-    int64_t free_us;   /* when the last task ended, if nothing was waited for since; else 0 */
-    unsigned spins;    /* 0: never */
-    struct definition *definitions;
-    uint32_t defined;
-    uint8_t *large; /* body of a record that does not fit the ring; room of large_capacity */
-    size_t large_capacity;
-    struct scoop_output output;
-    struct blob *failure; /* scratch */
-    char host[64];
-};
-
-_Noreturn static void give_up(const char *why)
+_Noreturn void executor_give_up(const char *why)
 {
     fprintf(stderr, "executor: %s\n", why);
     _exit(2);
@@ -67,7 +44,7 @@ static void ring_bell(const struct executor *e)
 
     /* EAGAIN: it is ringing already. */
     if (write(e->bell, &one, sizeof(one)) < 0 && errno != EAGAIN)
-        give_up("a function closed a descriptor that is not its own");
+        executor_give_up("a function closed a descriptor that is not its own");
 }
 
 static void release_tasks(struct executor *e)
@@ -92,14 +69,42 @@ static bool have_tasks(struct executor *e, size_t size)
     size_t ready = 0;
 
     if (ring_ready(&e->channel.tasks, &ready) != 0)
-        give_up("the shared memory was overwritten");
+        executor_give_up("the shared memory was overwritten");
     return ready >= size;
 }
 
-static bool spin_for_tasks(struct executor *e, size_t size)
+size_t executor_results_ready(void)
+{
+    size_t ready = 0;
+
+    if (ring_ready(&executor.channel.results, &ready) != 0)
+        executor_give_up("the shared memory was overwritten");
+    return ready;
+}
+
+void executor_release_results(void)
+{
+    if (ring_release(&executor.channel.results))
+        ring_bell(&executor);
+}
+
+/* May a task begin, with this much of it in the ring? Not while one waits that has to go on in time:
+ * the agent takes back what it has fed. */
+static bool may_begin(struct executor *e, size_t size)
+{
+    return e->timed == NULL && have_tasks(e, size);
+}
+
+/* Something to do: a task that may begin; or results, while a task waits for them. */
+static bool have_input(struct executor *e, size_t size)
+{
+    return may_begin(e, size) || (e->parked != 0 && executor_results_ready() != 0);
+}
+
+static bool spin_for_input(struct executor *e, size_t size)
 {
     for (unsigned i = 0; i < e->spins; i++) {
-        if (have_tasks(e, size)) {
+        if (have_input(e, size)) {
             e->spins = e->spins * 2 < SPINS_MAX ? e->spins * 2 : SPINS_MAX;
             return true;
         }
@@ -110,18 +115,24 @@ static bool spin_for_tasks(struct executor *e, size_t size)
     return false;
 }
 
-/* Wait until `size` bytes of the ring of tasks can be read. */
-static void wait_for_tasks(struct executor *e, size_t size)
+/* Wait until a task may begin, or something else may be done. False: look what that is. */
+static bool wait_for_input(struct executor *e, size_t size)
 {
-    if (have_tasks(e, size))
-        return;
+    if (may_begin(e, size))
+        return true;
     release_tasks(e);
     e->free_us = 0;
+    if (!spin_for_input(e, size))
+        channel_sleep(&e->channel, e->timed == NULL, e->parked != 0, strands_patience_ms());
+    return may_begin(e, size);
+}
+
+/* Wait for the rest of a record whose beginning is here. */
+static void wait_for_rest(struct executor *e, size_t size)
+{
     while (!have_tasks(e, size)) {
-        if (spin_for_tasks(e, size))
-            return;
-        if (ring_park_reader(&e->channel.tasks))
-            ring_sleep(&e->channel.tasks.shared->reader_parked, -1);
+        release_tasks(e);
+        channel_sleep(&e->channel, true, false, -1);
     }
 }
 
@@ -133,7 +144,7 @@ static size_t wait_for_room(struct executor *e, size_t size)
 
     for (;;) {
         if (ring_room(ring, &room) != 0)
-            give_up("the shared memory was overwritten");
+            executor_give_up("the shared memory was overwritten");
         if (room >= size)
             return room;
         if (ring_park_writer(ring))
@@ -169,22 +180,32 @@ static void put_in_pieces(struct executor *e, const uint8_t *data, size_t size)
     }
 }
 
-static void put_outcome(struct executor *e, const struct channel_outcome *head, const uint8_t *body)
+void executor_put(const struct channel_outcome *head,
+                  const struct channel_child *child,
+                  const void *body,
+                  size_t bytes)
 {
     static const uint8_t zeros[CHANNEL_ALIGNMENT];
-    struct ring *ring = &e->channel.outcomes;
+    struct executor *const e = &executor;
+    struct ring *const ring = &e->channel.outcomes;
     const size_t total = channel_record_bytes(head->bytes);
+    const size_t child_bytes = child != NULL ? sizeof(*child) : 0;
 
     if (total > ring->capacity) {
         put_in_pieces(e, (const uint8_t *)head, sizeof(*head));
-        put_in_pieces(e, body, head->bytes);
+        put_in_pieces(e, (const uint8_t *)child, child_bytes);
+        put_in_pieces(e, body, bytes);
         put_in_pieces(e, zeros, total - sizeof(*head) - head->bytes);
         return;
     }
     wait_for_room(e, total);
-    memcpy(ring_put_at(ring), head, sizeof(*head));
-    if (head->bytes != 0)
-        memcpy(ring_put_at(ring) + sizeof(*head), body, head->bytes);
+    uint8_t *at = ring_put_at(ring);
+    memcpy(at, head, sizeof(*head));
+    at += sizeof(*head);
+    if (child != NULL)
+        memcpy(at, child, sizeof(*child));
+    if (bytes != 0)
+        memcpy(at + child_bytes, body, bytes);
     ring_put(ring, total);
     publish_outcomes(e);
 }
@@ -197,17 +218,18 @@ static struct wire_bytes text_view(const char *text)
 /* The bytes of an outcome that is not OK. */
 static void put_failure(struct executor *e, struct channel_outcome *head)
 {
+    const struct scoop_output *const output = &e->current->output;
     const struct wire_failure failure = {
-        .code = e->output.code,
+        .code = output->code,
         .host = text_view(e->host),
-        .text = text_view(e->output.text),
+        .text = text_view(output->text),
     };
 
     e->failure->size = 0;
     if (wire_put_failure(e->failure, &failure) != 0)
-        give_up("out of memory");
+        executor_give_up("out of memory");
     head->bytes = (uint32_t)e->failure->size;
-    put_outcome(e, head, e->failure->data);
+    executor_put(head, NULL, e->failure->data, head->bytes);
 }
 
 /* ---- tasks ---- */
@@ -233,7 +255,7 @@ static bool refuse(const struct executor *e, const struct definition *d, char *t
 }
 
 /* What a function prints is shown line by line, and belongs to its task. */
-static void end_line(void)
+void executor_end_line(void)
 {
     if (__fpending(stdout) == 0)
         return;
@@ -241,26 +263,78 @@ static void end_line(void)
     (void)fflush(stdout);
 }
 
+void executor_take_record(void)
+{
+    if (executor.record != 0)
+        take(&executor, executor.record);
+    executor.record = 0;
+}
+
+/* A bytes function looks at its argument for as long as it runs, while the ring goes on when it is
+ * set aside. Others have taken a copy before they begin. */
+static const uint8_t *keep_argument(struct executor *e, const uint8_t *argument, size_t size)
+{
+    struct strand *const s = e->current;
+
+    if (argument == e->large) {
+        uint8_t *const buffer = s->argument;
+        const size_t capacity = s->argument_capacity;
+
+        s->argument = e->large;
+        s->argument_capacity = e->large_capacity;
+        e->large = buffer;
+        e->large_capacity = capacity;
+        return s->argument;
+    }
+    if (size > s->argument_capacity) {
+        free(s->argument);
+        s->argument_capacity = channel_record_bytes(size);
+        s->argument = aligned_alloc(CHANNEL_ALIGNMENT, s->argument_capacity);
+    }
+    if (s->argument == NULL && size != 0)
+        executor_give_up("out of memory for an argument");
+    return size != 0 ? memcpy(s->argument, argument, size) : argument;
+}
+
+/* What function_call() does with the task on this strand. Returns its outcome. */
+static enum wire_outcome call(struct executor *e,
+                              const struct definition *d,
+                              const struct channel_task *task,
+                              const uint8_t *argument)
+{
+    struct strand *const s = e->current;
+
+    s->output.code = 0;
+    if (refuse(e, d, s->output.text, sizeof(s->output.text)))
+        return WIRE_REFUSED_TASK;
+    if (d->function->invoke_bytes != NULL)
+        argument = keep_argument(e, argument, task->bytes);
+    const enum wire_outcome outcome = function_call(d->function, argument, task->bytes, &s->output);
+    if (s->open != 0 || s->unsent != NULL)
+        nested_leave(s);
+    return outcome;
+}
+
 static void run_task(struct executor *e, const struct channel_task *task, const uint8_t *argument)
 {
-    const struct definition *d = &e->definitions[task->function];
-    struct channel_outcome head = {.id = (uint32_t)task->id, .outcome = WIRE_REFUSED_TASK};
-    const int64_t start_us = e->free_us != 0 ? e->free_us : clock_now_us();
+    struct strand *const s = e->current;
+    struct channel_outcome head = {.id = (uint32_t)task->id};
 
-    e->output.code = 0;
-    if (!refuse(e, d, e->output.text, sizeof(e->output.text)))
-        head.outcome = (uint16_t)function_call(d->function, argument, task->bytes, &e->output);
-    end_line();
+    s->id = (uint32_t)task->id;
+    s->ran_us = 0;
+    s->since_us = e->free_us != 0 ? e->free_us : clock_now_us();
+    head.outcome = (uint16_t)call(e, &e->definitions[task->function], task, argument);
+    executor_end_line();
     e->free_us = clock_now_us();
-    head.run_us = (uint32_t)(e->free_us - start_us);
+    head.run_us = (uint32_t)(s->ran_us + (uint64_t)(e->free_us - s->since_us));
     head.flags = (uint16_t)e->free_us & (uint16_t)~CHANNEL_FINAL;
     if (head.outcome != WIRE_OK) {
-        head.flags |= head.outcome == WIRE_FAILED && e->output.forever ? CHANNEL_FINAL : 0;
+        head.flags |= head.outcome == WIRE_FAILED && s->output.forever ? CHANNEL_FINAL : 0;
         put_failure(e, &head);
         return;
     }
-    head.bytes = (uint32_t)e->output.size;
-    put_outcome(e, &head, e->output.data);
+    head.bytes = (uint32_t)s->output.size;
+    executor_put(&head, NULL, s->output.data, s->output.size);
 }
 
 /* False: the agent has recalled this task and all after it, up to CHANNEL_RESUME. */
@@ -273,7 +347,7 @@ static bool claim(struct executor *e)
         return true;
     }
     if (expected != (e->claimed | CHANNEL_CLOSED))
-        give_up("the shared memory was overwritten");
+        executor_give_up("the shared memory was overwritten");
     return false;
 }
 
@@ -284,7 +358,7 @@ static void define(struct executor *e, const struct channel_task *record, const 
     char *const copy = strndup((const char *)name, record->bytes);
 
     if (definitions == NULL || copy == NULL)
-        give_up("out of memory");
+        executor_give_up("out of memory");
     e->definitions = definitions;
     definitions[e->defined++] = (struct definition){
         .function = function_find(copy, strlen(copy)),
@@ -301,7 +375,7 @@ static void handle(struct executor *e, const struct channel_task *record, const 
     else if (record->function == CHANNEL_RESUME)
         atomic_store(&e->channel.shared->claim, e->claimed);
     else if (record->function >= e->defined)
-        give_up("a task of a function that was not defined");
+        executor_give_up("a task of a function that was not defined");
     else if (claim(e))
         run_task(e, record, body);
 }
@@ -317,13 +391,13 @@ static const uint8_t *gather(struct executor *e, size_t size)
         e->large_capacity = size;
     }
     if (e->large == NULL)
-        give_up("out of memory");
+        executor_give_up("out of memory");
     for (size_t got = 0; got < size;) {
         size_t piece = 0;
 
-        wait_for_tasks(e, 1);
+        wait_for_rest(e, 1);
         if (ring_ready(ring, &piece) != 0)
-            give_up("the shared memory was overwritten");
+            executor_give_up("the shared memory was overwritten");
         piece = piece < size - got ? piece : size - got;
         memcpy(e->large + got, ring_take_at(ring), piece);
         ring_take(ring, piece);
@@ -333,12 +407,11 @@ static const uint8_t *gather(struct executor *e, size_t size)
     return e->large;
 }
 
-static void serve_one(struct executor *e)
+static void serve_record(struct executor *e)
 {
     struct ring *ring = &e->channel.tasks;
     struct channel_task record;
 
-    wait_for_tasks(e, sizeof(record));
     memcpy(&record, ring_take_at(ring), sizeof(record));
     const size_t total = channel_record_bytes(record.bytes);
     if (total > ring->capacity) {
@@ -346,9 +419,24 @@ static void serve_one(struct executor *e)
         handle(e, &record, gather(e, total - sizeof(record)));
         return;
     }
-    wait_for_tasks(e, total);
+    wait_for_rest(e, total);
+    e->record = total;
     handle(e, &record, ring_take_at(ring) + sizeof(record));
-    take(e, total);
+    executor_take_record();
+}
+
+_Noreturn void executor_serve(void)
+{
+    struct executor *const e = &executor;
+
+    for (;;) {
+        struct strand *const next = e->parked != 0 || e->ready != NULL ? strand_take_ready() : NULL;
+
+        if (next != NULL)
+            strand_retire(next);
+        else if (wait_for_input(e, sizeof(struct channel_task)))
+            serve_record(e);
+    }
 }
 
 /* ---- start ---- */
@@ -370,10 +458,11 @@ static void read_variable(uint64_t numbers[3])
         const char *const word = strsep(&rest, ",");
 
         if (word == NULL || parse_u64(word, 0, INT32_MAX, &numbers[i]) != 0)
-            give_up(CHANNEL_VARIABLE " is malformed: it is for the agent of a worker to set");
+            executor_give_up(CHANNEL_VARIABLE
+                             " is malformed: it is for the agent of a worker to set");
     }
     if (numbers[2] != CHANNEL_VERSION)
-        give_up("this program is linked with another version of libscoop than the worker");
+        executor_give_up("this program is linked with another version of libscoop than the worker");
 }
 
 static void start(struct executor *e)
@@ -383,14 +472,15 @@ static void start(struct executor *e)
 
     read_variable(numbers);
     if (channel_map(&e->channel, (int)numbers[0]) != 0)
-        give_up(CHANNEL_VARIABLE " does not name the memory of an agent");
+        executor_give_up(CHANNEL_VARIABLE " does not name the memory of an agent");
     close((int)numbers[0]);
     e->bell = (int)numbers[1];
     fcntl(e->bell, F_SETFD, FD_CLOEXEC);
     e->failure = blob_new(WIRE_TEXT_MAX);
     if (e->failure == NULL)
-        give_up("out of memory");
-    output_init(&e->output);
+        executor_give_up("out of memory");
+    ledger_init(&e->children);
+    strands_init();
     gethostname(e->host, sizeof(e->host) - 1);
     /* Looking on is of no use where it keeps the agent off the only CPU. */
     const bool alone = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) == 1;
@@ -401,11 +491,9 @@ static void start(struct executor *e)
 
 _Noreturn void executor_main(void)
 {
-    static struct executor executor;
     const struct channel_outcome ready = {.outcome = CHANNEL_READY};
 
     start(&executor);
-    put_outcome(&executor, &ready, NULL);
-    for (;;)
-        serve_one(&executor);
+    executor_put(&ready, NULL, NULL, 0);
+    executor_serve();
 }

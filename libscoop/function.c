@@ -278,15 +278,23 @@ enum wire_outcome function_call(const struct scoop_function *function,
                   size);
         return WIRE_REFUSED_TASK;
     }
-    current_output = out;
+    struct scoop_output *const outer = function_swap_output(out);
     invoke(function, argument, size, out);
-    current_output = NULL;
+    current_output = outer;
     return out->failed ? WIRE_FAILED : WIRE_OK;
 }
 
 bool function_has_failed(void)
 {
     return current_output != NULL && current_output->failed;
+}
+
+struct scoop_output *function_swap_output(struct scoop_output *out)
+{
+    struct scoop_output *const before = current_output;
+
+    current_output = out;
+    return before;
 }
 
 bool function_is_running(void)

@@ -52,6 +52,10 @@ enum wire_outcome function_call(const struct scoop_function *function,
 /* Has the function that runs in this thread called scoop_fail()? */
 bool function_has_failed(void);
 
+/* Make `out` what scoop_fail() of this thread reaches, when another call goes on; returns what it
+ * was. */
+struct scoop_output *function_swap_output(struct scoop_output *out);
+
 /* Is a function of this process running in this thread? */
 bool function_is_running(void);
 

@@ -21,6 +21,8 @@ struct failure {
     const char *text;
 };
 
+struct strand;
+
 struct job {
     const struct scoop_function *function;
     uint32_t count;              /* tasks */
@@ -43,13 +45,19 @@ struct job {
     struct job *next_cancel; /* of those that the broker is to be told of */
     bool abandoned;          /* nobody waits: touch no place, ask for no argument */
     /* Below: under the session's lock, except that `done` may be read by anybody. */
-    atomic_bool done;              /* all have ended: the job is the caller's again */
-    struct watch *watches;         /* who is told when it is done; newest first */
-    bool *left;                    /* set when an abandoned job's places are safe; may be NULL */
+    atomic_bool done;      /* all have ended: the job is the caller's again */
+    struct watch *watches; /* who is told when it is done; newest first */
+    union {
+        bool *left;            /* set when an abandoned job's places are safe; may be NULL */
+        struct strand *strand; /* of a job inside a function: of the task that submitted it */
+    };
     void (*release)(struct job *); /* frees an abandoned job that has ended */
-    uint32_t held_bytes;           /* of an argument that counts against the credit; 0: none */
-    struct job *next_leaving;      /* of the jobs that were abandoned */
-    struct job *next;              /* of the list that it is in */
+    union {
+        uint32_t held_bytes; /* of an argument that counts against the credit; 0: none */
+        uint32_t handed;     /* of a job inside a function: tasks handed over */
+    };
+    struct job *next_leaving; /* of the jobs that were abandoned */
+    struct job *next;         /* of the list that it is in */
 };
 
 /* The argument of one task; borrowed. */

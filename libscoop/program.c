@@ -6,6 +6,7 @@
 #include "error.h"
 #include "executor.h"
 #include "function.h"
+#include "nested.h"
 #include "session.h"
 
 #include <errno.h>
@@ -124,16 +125,24 @@ enum scoop_status scoop_connect(scoop_session *session, int deadline_ms)
 
 enum scoop_status program_session(scoop_session *given, scoop_session **session)
 {
-    if (function_is_running())
-        return error_set(SCOOP_MISUSE, "a function cannot submit tasks itself yet");
     if (given != NULL) {
         *session = given;
         return SCOOP_OK;
     }
+    if (function_is_running())
+        return nested_session(session);
     if (!program.initialised)
         return error_set(SCOOP_MISUSE, "scoop_init() was not called");
     if (program.status != SCOOP_OK)
         return error_set(program.status, "%s", program.text);
     *session = program.session;
     return SCOOP_OK;
+}
+
+enum scoop_status
+program_root_session(const char *call, scoop_session *given, scoop_session **session)
+{
+    if (given == NULL && function_is_running())
+        return error_set(SCOOP_MISUSE, "%s: not inside a function", call);
+    return program_session(given, session);
 }

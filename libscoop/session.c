@@ -6,6 +6,7 @@
 #include "base/blob.h"
 #include "base/clock.h"
 #include "error.h"
+#include "executor_state.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +89,19 @@ int session_new(const struct config *config, scoop_session **out, struct problem
 const struct identity *session_program(const scoop_session *s)
 {
     return &s->config.program;
+}
+
+scoop_session *session_new_nested(struct strand *strand)
+{
+    scoop_session *s = malloc(sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    *s = (scoop_session){.strand = strand, .bell = -1, .state = STATE_OPEN, .refs = 1};
+    pthread_mutex_init(&s->lock, NULL);
+    init_waiting(&s->changed);
+    init_waiting(&s->parked);
+    return s;
 }
 
 void session_ref(scoop_session *s)
@@ -186,12 +200,21 @@ static void put_in_inbox(scoop_session *s, struct job *job)
 
 void session_add(scoop_session *s, struct job *job)
 {
+    if (s->strand != NULL) {
+        nested_add(s->strand, job);
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     put_in_inbox(s, job);
     /* When nobody drives, the caller will, at once: see session_wait(). */
     if (s->driven)
         session_wake(s);
     pthread_mutex_unlock(&s->lock);
+}
+
+static enum scoop_status no_room(const struct job *job)
+{
+    return error_set(SCOOP_TIMEOUT, "%s: the broker's credit stayed used up", job->function->name);
 }
 
 /* The lock is held. One is always let in, whatever its size. */
@@ -206,6 +229,12 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
 {
     bool in_time = true;
 
+    if (s->strand != NULL) {
+        if (!nested_wait_for_room(s->strand, deadline))
+            return no_room(job);
+        nested_add(s->strand, job);
+        return SCOOP_OK;
+    }
     /* An empty argument takes a place as well. */
     job->held_bytes = bytes != 0 ? (uint32_t)bytes : 1;
     pthread_mutex_lock(&s->lock);
@@ -217,8 +246,7 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
     s->waiting_for_room--;
     if (!in_time && !has_room(s, job->held_bytes)) {
         pthread_mutex_unlock(&s->lock);
-        return error_set(SCOOP_TIMEOUT, "%s: the broker's credit stayed used up",
-                         job->function->name);
+        return no_room(job);
     }
     s->held_tasks++;
     s->held_bytes += job->held_bytes;
@@ -237,7 +265,7 @@ session_add_held(scoop_session *s, struct job *job, size_t bytes, int64_t deadli
 /* The lock is held. What a caller leaves behind is driven on by the session's thread. */
 static void stop_driving(scoop_session *s)
 {
-    if (!s->driven && session_has_work(s))
+    if (s->strand == NULL && !s->driven && session_has_work(s))
         session_wake(s);
     pthread_mutex_unlock(&s->lock);
 }
@@ -246,13 +274,19 @@ static void stop_driving(scoop_session *s)
 
 static void wake_caller(struct tray *tray)
 {
-    pthread_cond_signal(&((struct waiter *)tray)->condition);
+    struct waiter *const waiter = (struct waiter *)tray;
+
+    if (waiter->strand != NULL)
+        strand_tell(waiter->strand);
+    else
+        pthread_cond_signal(&waiter->condition);
 }
 
 void waiter_init(struct waiter *waiter)
 {
     tray_init(&waiter->tray, wake_caller);
     init_waiting(&waiter->condition);
+    waiter->strand = NULL;
 }
 
 void waiter_fini(struct waiter *waiter)
@@ -285,6 +319,21 @@ static struct watch *take_from_desk(struct desk *desk)
     return watch;
 }
 
+/* Wait for something to happen. False: `end` has come. The lock is held. */
+static bool wait_once(scoop_session *s, struct waiter *w, int64_t end)
+{
+    if (s->strand != NULL) {
+        pthread_mutex_unlock(&s->lock);
+        const bool told = strand_park(end);
+        pthread_mutex_lock(&s->lock);
+        return told;
+    }
+    if (s->driven)
+        return wait_on(s, &w->condition, end);
+    session_drive(s, end);
+    return clock_now_ms() < end;
+}
+
 /* The lock is held. Nobody but the calling thread hangs more on its desk. */
 static struct watch *
 take_or_wait(scoop_session *s, struct waiter *w, struct desk *desk, int64_t end)
@@ -298,17 +347,15 @@ take_or_wait(scoop_session *s, struct waiter *w, struct desk *desk, int64_t end)
             watch = tray_take(&w->tray);
         if (watch != NULL || !in_time)
             return watch;
-        if (!s->driven) {
-            session_drive(s, end);
-            in_time = clock_now_ms() < end;
-        } else {
-            in_time = wait_on(s, &w->condition, end);
-        }
+        in_time = wait_once(s, w, end);
     }
 }
 
 struct watch *session_wait(scoop_session *s, struct waiter *waiter, int64_t deadline)
 {
+    waiter->strand = s->strand;
+    if (s->strand != NULL)
+        nested_look();
     pthread_mutex_lock(&s->lock);
     struct desk *desk = desk_find(s->desks);
     if (desk != NULL)
@@ -324,6 +371,10 @@ struct watch *session_wait(scoop_session *s, struct waiter *waiter, int64_t dead
 
 void session_look(scoop_session *s)
 {
+    if (s->strand != NULL) {
+        nested_look();
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     if (!s->driven && session_has_work(s))
         session_drive(s, 0);
@@ -346,6 +397,10 @@ int session_descriptor(scoop_session *s)
 
 void session_process(scoop_session *s)
 {
+    if (s->strand != NULL) {
+        nested_look();
+        return;
+    }
     uint64_t count = 0;
 
     pthread_mutex_lock(&s->lock);
@@ -404,6 +459,10 @@ void session_abandon(scoop_session *s, struct job *job, void (*release)(struct j
 {
     bool left = false;
 
+    if (s->strand != NULL) {
+        nested_drop(s->strand, job, release);
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     job->left = &left;
     put_in_leaving(s, job, release);
@@ -417,15 +476,23 @@ void session_forget(scoop_session *s, struct job *job, void (*release)(struct jo
 {
     pthread_mutex_lock(&s->lock);
     job_tell(job);
-    put_in_leaving(s, job, release);
-    session_wake(s);
+    if (s->strand == NULL) {
+        put_in_leaving(s, job, release);
+        session_wake(s);
+    }
     pthread_mutex_unlock(&s->lock);
+    if (s->strand != NULL)
+        nested_drop(s->strand, job, release);
 }
 
 void session_cancel(scoop_session *s, struct job *job)
 {
     struct cancel request = {.job = job};
 
+    if (s->strand != NULL) {
+        nested_cancel_job(s->strand, job);
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     request.next = s->cancels;
     s->cancels = &request;

@@ -23,6 +23,10 @@ session_new(const struct config *config, scoop_session **out, struct problem *pr
 /* The program whose functions this session calls. Borrowed while the session is open. */
 const struct identity *session_program(const scoop_session *session);
 
+/* The session of a function that runs on this strand: see nested.h. It has no thread and is used by
+ * the strand's task alone. NULL: no memory. */
+NODISCARD scoop_session *session_new_nested(struct strand *strand);
+
 /* As scoop_close(). */
 void session_close(scoop_session *session);
 
@@ -48,6 +52,7 @@ session_add_held(scoop_session *session, struct job *job, size_t bytes, int64_t 
 struct waiter {
     struct tray tray; /* first */
     pthread_cond_t condition;
+    struct strand *strand; /* of the function that waits; NULL: a thread */
 };
 
 void waiter_init(struct waiter *waiter);

@@ -28,6 +28,7 @@ struct cancel {
 };
 
 struct scoop_session {
+    struct strand *strand; /* of the function whose session it is; NULL: an ordinary one */
     struct config config;
     struct notes *notes; /* NULL: none are wanted */
     void *context;

@@ -45,6 +45,7 @@ struct agent {
     int signal_fd;
     char host[64];
     struct report report;
+    struct nested nested;
     struct pool pool;
     struct function **functions; /* by the broker's number; NULL: not defined */
     uint32_t function_count;
@@ -61,6 +62,7 @@ struct agent {
 static void forget_link(struct agent *a)
 {
     report_fini(&a->report);
+    nested_reset(&a->nested);
     pool_reset(&a->pool);
     free(a->functions);
     a->functions = NULL;
@@ -175,6 +177,8 @@ static void take_frame(struct agent *a, struct dialler_input *in, int64_t now_ms
         result = take_function(a, in);
     else if (in->header.type == WIRE_REVOKE)
         result = take_revoke(a, in, now_ms);
+    else if (in->header.type == WIRE_RESULTS)
+        result = nested_results(&a->nested, in);
     if (result == 0)
         return;
     /* What it leased and we could not take would be lost silently: better that all our tasks run
@@ -192,6 +196,7 @@ take_event(struct agent *a, enum dialler_event event, struct dialler_input *in, 
     switch (event) {
     case DIALLER_FRAME: take_frame(a, in, now_ms); return;
     case DIALLER_OPENED:
+        nested_open(&a->nested, &in->welcome);
         log_info("link_open", "epoch=%llu lease_ms=%u", (unsigned long long)in->welcome.epoch,
                  in->welcome.lease_ms);
         return;
@@ -251,6 +256,7 @@ static void leave(struct agent *a, int64_t now_ms)
     if (!pool_is_empty(&a->pool))
         log_warn("grace_over", "waiting=%u busy=%u", a->pool.waiting.count, a->pool.busy);
     report_flush(&a->report);
+    nested_reset(&a->nested);
     pool_reset(&a->pool);
     if (!dialler_is_open(a->dialler)) {
         stop(a, EXIT_SUCCESS);
@@ -302,7 +308,7 @@ static void check_link(struct agent *a, int64_t now_ms)
 /* Go on to the next state when this one is over. */
 static void advance(struct agent *a, int64_t now_ms)
 {
-    if (a->report.out_of_memory) {
+    if (a->report.out_of_memory || a->nested.out_of_memory) {
         log_error("out_of_memory", "what=outcomes");
         stop(a, EXIT_FAILURE);
     }
@@ -386,6 +392,7 @@ static bool turn(struct agent *a)
     }
     const bool more = pool_feed(&a->pool, now_ms);
     worked = worked || more || a->report.total != reported;
+    nested_flush(&a->nested);
     report_flush(&a->report);
     advance(a, now_ms);
     return worked;
@@ -456,12 +463,14 @@ static int start(struct agent *a)
     if (result != 0)
         return result;
     a->report = (struct report){.dialler = a->dialler, .host = a->host};
+    a->nested = (struct nested){.dialler = a->dialler, .host = a->host};
     a->pool = (struct pool){
         .slots = a->config->slots,
         .folders = a->config->programs,
         .host = a->host,
         .epoll_fd = a->epoll_fd,
         .report = &a->report,
+        .nested = &a->nested,
     };
     pool_prepare(&a->pool);
     return 0;

@@ -8,6 +8,7 @@
 
 #include "base/channel.h"
 #include "base/err.h"
+#include "nested.h"
 #include "output.h"
 #include "program.h"
 #include "report.h"
@@ -31,8 +32,8 @@
 /* Why it was killed by us. */
 enum executor_blame {
     EXECUTOR_ALIVE,
-    EXECUTOR_OVERTIME,  /* its first task ran into its limit */
-    EXECUTOR_REVOKED,   /* its first task is not wanted any more */
+    EXECUTOR_OVERTIME,  /* a task ran into its limit */
+    EXECUTOR_REVOKED,   /* a task is not wanted any more */
     EXECUTOR_NONSENSE,  /* it wrote what cannot be */
     EXECUTOR_SILENT,    /* no first record within EXECUTOR_START_MS */
     EXECUTOR_DISMISSED, /* not needed any more */
@@ -50,15 +51,47 @@ struct executor_watch {
     enum executor_end end;
 };
 
+/* Which list of its program it is in. */
+enum executor_shelf {
+    EXECUTOR_IDLE,    /* it has no task */
+    EXECUTOR_WAITING, /* all its tasks wait for their children */
+    EXECUTOR_BUSY,
+};
+
+/* A task that was set aside at least once. */
+struct held {
+    uint32_t low; /* half of its id */
+    struct task task;
+    int64_t start_ms;
+    bool timed;        /* it has to go on in time */
+    UT_hash_handle hh; /* by low */
+};
+
+/* A result that the ring has no room for. */
+struct answer {
+    struct blob *frame; /* a reference; `bytes` points into it */
+    const uint8_t *bytes;
+    struct channel_result head;
+    struct answer *next;
+};
+
+/* What is left to put of a record that is larger than the room in its ring. */
+struct rest {
+    const uint8_t *at;
+    size_t bytes; /* with its padding */
+    size_t padding;
+};
+
 struct executor {
     struct program *program; /* borrowed */
     struct report *report;   /* for what it prints; borrowed; NULL: nobody is told */
-    struct executor *prev;   /* in its program's list of idle or busy ones */
+    uint16_t lane; /* which of the host's executors, from 0: the lowest number that was free */
+    struct nested *nested; /* borrowed; NULL: functions cannot submit */
+    struct executor *prev; /* in its program's list */
     struct executor *next;
     struct executor *pool_prev; /* in the list of all */
     struct executor *pool_next;
-    bool busy;      /* which of the two lists of its program */
-    uint16_t lane;  /* which of the host's executors, from 0: the lowest number that was free */
+    enum executor_shelf shelf;
     pid_t pid;      /* also of its process group and session */
     bool ready;     /* its first record came */
     bool stuck;     /* fed nothing until the next outcome */
@@ -71,18 +104,28 @@ struct executor {
     struct executor_watch watches[3];
     struct output out;
     struct output err;
-    struct task_queue flying; /* fed and not answered, oldest first; the oldest may be running */
+    struct task_queue flying; /* fed and not begun, oldest first; the oldest may be running */
+    struct held *held;        /* uthash: set aside; all but `resumed` wait */
+    struct held *resumed;     /* the one of them that runs; NULL: none */
+    uint32_t limited;         /* of `held`: with a limit, or revoked */
+    uint32_t timed;           /* of `held`: while there is one, no other task may begin */
+    bool victims;             /* its tasks have had setbacks: it is given no others */
+    uint64_t begun;           /* tasks ever that are not in `flying` any more */
     uint64_t answered;        /* tasks ever */
     uint64_t cost_ns;         /* expected, of `flying` */
     uint16_t
         *numbers; /* by index of the function: the number it was defined under, + 1; 0: not yet */
     uint32_t number_count; /* room of `numbers` */
     uint16_t defined;
-    int64_t since_ms;    /* its oldest task can have been running since then; idle: since when */
-    bool unpublished;    /* something was put and not shown yet */
-    const uint8_t *rest; /* of the newest task's argument: what the ring had no room for */
-    size_t rest_bytes;   /* with its padding */
-    size_t rest_padding;
+    int64_t since_ms;        /* what runs can have been running since then; idle: since when */
+    bool unpublished;        /* something was put and not shown yet */
+    struct rest rest;        /* of the newest task's argument */
+    struct child *children;  /* uthash; see nested.h */
+    struct callee **callees; /* borrowed; by the number that it gave them */
+    uint32_t callee_count;
+    struct answer *answers; /* owned; oldest first */
+    struct answer **answers_tail;
+    struct rest answer_rest; /* of the oldest, which has been begun */
     struct blob *large; /* an outcome that does not fit the ring, as far as it came; NULL: none */
     struct channel_outcome large_head;
 };
@@ -116,16 +159,41 @@ NODISCARD int executor_collect(struct executor *executor, struct report *report,
  * kill it. */
 NODISCARD int executor_recall(struct executor *executor, struct task_queue *queue);
 
+/* How many tasks wait in it that others may begin as well. */
+uint32_t executor_behind(const struct executor *executor);
+
+/* Go on with what the rings had no room for. */
+void executor_put_more(struct executor *executor);
+
 /* Say that the agent is going to sleep and wants to be rung. False: there is something to collect.
  */
 bool executor_park(struct executor *executor);
 void executor_unpark(struct executor *executor);
 
-/* SIGKILL for its whole session. Its end is seen by waitpid(). The first reason counts. */
-void executor_kill(struct executor *executor, enum executor_blame blame);
+/* SIGKILL for its whole session, because of `task` (NULL: none of them). Its end is seen by
+ * waitpid(). The first reason counts. */
+void executor_kill(struct executor *executor, enum executor_blame blame, const struct task *task);
 
-/* Has it begun its oldest task? For an executor that is dead, after a last collect. One that
+/* The task that runs, or will be the next to. Borrowed. NULL: none does. */
+struct task *executor_running(struct executor *executor);
+
+/* The task that it was killed for; else the one that runs. Borrowed. NULL: none. */
+struct task *executor_suspect(struct executor *executor);
+
+/* Take this task out, which is one of the above. The caller owns it. */
+struct task executor_remove(struct executor *executor, struct task *task);
+
+/* Take out a task that waits. False: none does. */
+bool executor_remove_waiting(struct executor *executor, struct task *out);
+
+/* Has it begun the task that runs? For an executor that is dead, after a last collect. One that
  * never answered anything is taken to have: its program cannot be run at all. */
 bool executor_had_begun(const struct executor *executor);
+
+/* Hand it the result of a child; `bytes` of the result lie in `frame`. -ENOMEM. */
+NODISCARD int executor_answer(struct executor *executor,
+                              uint32_t child,
+                              const struct wire_result *result,
+                              struct blob *frame);
 
 #endif

@@ -1,6 +1,6 @@
-/* Invariants: an executor stands in its program's `busy` list while it has tasks, else in
- * `idle`; `busy` counts the former; a task is in `waiting`, in one executor's `flying`, or
- * reported. */
+/* Invariants: an executor stands in its program's list `busy` while a task runs in it, in `waiting`
+ * while it has others, else in `idle`; `busy` and `parked` count the first two; a task is in
+ * `waiting`, in one executor, or reported. */
 #include "pool.h"
 
 #include "base/clock.h"
@@ -100,20 +100,48 @@ int pool_add(struct pool *pool, const struct task *task, int64_t now_ms)
 
 /* ---- executors ---- */
 
-static void set_busy(struct pool *pool, struct executor *e)
+static struct executor **list_of(struct program *program, enum executor_shelf shelf)
 {
-    DL_DELETE(e->program->idle, e);
-    DL_APPEND(e->program->busy, e);
-    e->busy = true;
-    pool->busy++;
+    switch (shelf) {
+    case EXECUTOR_BUSY: return &program->busy;
+    case EXECUTOR_WAITING: return &program->waiting;
+    case EXECUTOR_IDLE: break;
+    }
+    return &program->idle;
 }
 
-static void set_idle(struct pool *pool, struct executor *e)
+static void count_shelf(struct pool *pool, enum executor_shelf shelf, uint32_t change)
 {
-    DL_DELETE(e->program->busy, e);
-    DL_PREPEND(e->program->idle, e);
-    e->busy = false;
-    pool->busy--;
+    if (shelf == EXECUTOR_BUSY)
+        pool->busy += change;
+    else if (shelf == EXECUTOR_WAITING)
+        pool->parked += change;
+}
+
+static void move_to(struct pool *pool, struct executor *e, enum executor_shelf shelf)
+{
+    struct executor **const from = list_of(e->program, e->shelf);
+    struct executor **const to = list_of(e->program, shelf);
+
+    DL_DELETE(*from, e);
+    if (shelf == EXECUTOR_IDLE)
+        DL_PREPEND(*to, e);
+    else
+        DL_APPEND(*to, e);
+    count_shelf(pool, e->shelf, -1U);
+    count_shelf(pool, shelf, 1);
+    e->shelf = shelf;
+}
+
+/* Put it where it belongs now. One that is being killed stays where it is. */
+static void shelve(struct pool *pool, struct executor *e)
+{
+    const enum executor_shelf shelf = executor_running(e) != NULL ? EXECUTOR_BUSY
+                                      : e->held != NULL           ? EXECUTOR_WAITING
+                                                                  : EXECUTOR_IDLE;
+
+    if (shelf != e->shelf && e->blame == EXECUTOR_ALIVE)
+        move_to(pool, e, shelf);
 }
 
 /* Make room for a new process: the executor that has been idle longest goes. */
@@ -124,12 +152,12 @@ static void dismiss_one(struct pool *pool)
 
     DL_FOREACH2(pool->all, e, pool_next)
     {
-        if (!e->busy && e->blame == EXECUTOR_ALIVE &&
+        if (e->shelf == EXECUTOR_IDLE && e->blame == EXECUTOR_ALIVE &&
             (oldest == NULL || e->since_ms < oldest->since_ms))
             oldest = e;
     }
     if (oldest != NULL)
-        executor_kill(oldest, EXECUTOR_DISMISSED);
+        executor_kill(oldest, EXECUTOR_DISMISSED, NULL);
 }
 
 static uint32_t executors_max(const struct pool *pool)
@@ -177,6 +205,7 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
     }
     e->lane = free_lane(pool);
     e->report = pool->report;
+    e->nested = pool->nested;
     pool->executors++;
     DL_APPEND2(pool->all, e, pool_prev, pool_next);
     DL_PREPEND(program->idle, e);
@@ -189,6 +218,16 @@ static struct executor *idle_one(const struct program *program)
     struct executor *e = program->idle;
 
     while (e != NULL && e->blame != EXECUTOR_ALIVE)
+        e = e->next;
+    return e;
+}
+
+/* One in which tasks only wait, of the same kind. */
+static struct executor *waiting_one(const struct program *program, const struct task *task)
+{
+    struct executor *e = program->waiting;
+
+    while (e != NULL && (e->blame != EXECUTOR_ALIVE || !executor_takes(e, task)))
         e = e->next;
     return e;
 }
@@ -213,6 +252,8 @@ static struct executor *pick(struct pool *pool, const struct task *task, int64_t
 
     if (pool->busy < pool->slots) {
         e = idle_one(program);
+        if (e == NULL)
+            e = waiting_one(program, task);
         if (e == NULL && program_look(program, pool->folders, pool->host, now_ms) == 0)
             e = start_one(pool, program, now_ms);
     }
@@ -242,12 +283,11 @@ static bool feed_one(struct pool *pool, int64_t now_ms)
     }
     if (e == NULL)
         return false;
-    if (!e->busy)
-        set_busy(pool, e);
     if (executor_feed(e, task, now_ms) == 0)
         (void)task_queue_pop_front(&pool->waiting);
     else
-        executor_kill(e, EXECUTOR_NONSENSE);
+        executor_kill(e, EXECUTOR_NONSENSE, NULL);
+    shelve(pool, e);
     return true;
 }
 
@@ -272,41 +312,59 @@ static void collect_from(struct pool *pool, struct executor *e, int64_t now_ms)
     if (result != 0) {
         log_warn("executor_wrote_nonsense", "program=%s pid=%d error=\"%s\"",
                  program_label(e->program), (int)e->pid, strerror(-result));
-        executor_kill(e, EXECUTOR_NONSENSE);
-    } else if (e->flying.count == 0 && e->blame == EXECUTOR_ALIVE) {
-        set_idle(pool, e);
+        executor_kill(e, EXECUTOR_NONSENSE, NULL);
+    }
+    shelve(pool, e);
+}
+
+static void collect_from_list(struct pool *pool, struct executor *list, int64_t now_ms)
+{
+    struct executor *e = NULL;
+    struct executor *next = NULL;
+
+    DL_FOREACH_SAFE (list, e, next) {
+        if (e->blame == EXECUTOR_ALIVE)
+            collect_from(pool, e, now_ms);
     }
 }
 
 void pool_collect(struct pool *pool, int64_t now_ms)
 {
     for (struct program *p = pool->programs; p != NULL; p = p->next) {
-        struct executor *e = NULL;
-        struct executor *next = NULL;
-
-        DL_FOREACH_SAFE (p->busy, e, next) {
-            if (e->blame == EXECUTOR_ALIVE)
-                collect_from(pool, e, now_ms);
-        }
+        collect_from_list(pool, p->busy, now_ms);
+        collect_from_list(pool, p->waiting, now_ms);
     }
+}
+
+static bool park_list(struct executor *list)
+{
+    bool idle = true;
+
+    for (struct executor *e = list; e != NULL && idle; e = e->next)
+        idle = e->blame != EXECUTOR_ALIVE || executor_park(e);
+    return idle;
 }
 
 bool pool_park(struct pool *pool)
 {
     bool idle = true;
 
-    for (struct program *p = pool->programs; p != NULL; p = p->next) {
-        for (struct executor *e = p->busy; e != NULL && idle; e = e->next)
-            idle = e->blame != EXECUTOR_ALIVE || executor_park(e);
-    }
+    for (struct program *p = pool->programs; p != NULL && idle; p = p->next)
+        idle = park_list(p->busy) && park_list(p->waiting);
     return idle;
+}
+
+static void unpark_list(struct executor *list)
+{
+    for (struct executor *e = list; e != NULL; e = e->next)
+        executor_unpark(e);
 }
 
 void pool_unpark(struct pool *pool)
 {
     for (struct program *p = pool->programs; p != NULL; p = p->next) {
-        for (struct executor *e = p->busy; e != NULL; e = e->next)
-            executor_unpark(e);
+        unpark_list(p->busy);
+        unpark_list(p->waiting);
     }
 }
 
@@ -328,42 +386,74 @@ void pool_event(const struct executor_watch *watch, int64_t now_ms)
 
 /* ---- limits ---- */
 
-/* When this executor's time is up; INT64_MAX: never. */
-static int64_t deadline_of(const struct executor *e)
+/* When a task's time is up; INT64_MAX: never. */
+static int64_t limit_of(const struct task *task, int64_t start_ms)
 {
+    if (task->revoked)
+        return start_ms;
+    return task->limit_ms != 0 ? start_ms + task->limit_ms : INT64_MAX;
+}
+
+/* The task of this executor whose time is up first, and when that is. NULL: none. */
+static struct task *first_limit(struct executor *e, int64_t *at_ms)
+{
+    struct task *first = NULL;
+
+    *at_ms = INT64_MAX;
+    if (e->resumed == NULL && e->flying.count != 0) {
+        first = task_queue_at(&e->flying, 0);
+        *at_ms = limit_of(first, e->since_ms);
+    }
+    for (struct held *held = e->limited != 0 ? e->held : NULL; held != NULL; held = held->hh.next) {
+        const int64_t held_ms = limit_of(&held->task, held->start_ms);
+
+        if (held_ms < *at_ms) {
+            first = &held->task;
+            *at_ms = held_ms;
+        }
+    }
+    return first;
+}
+
+/* When this executor's time is up; INT64_MAX: never. */
+static int64_t deadline_of(struct executor *e)
+{
+    int64_t at_ms = INT64_MAX;
+
     if (e->blame != EXECUTOR_ALIVE)
         return INT64_MAX;
     if (!e->ready)
         return e->since_ms + EXECUTOR_START_MS;
-    if (e->flying.count == 0)
-        return INT64_MAX;
-    const struct task *const task = task_queue_at(&e->flying, 0);
-    if (task->revoked)
-        return e->since_ms;
-    return task->limit_ms != 0 ? e->since_ms + task->limit_ms : INT64_MAX;
+    (void)first_limit(e, &at_ms);
+    return at_ms;
 }
 
 static void enforce(struct executor *e)
 {
+    int64_t at_ms = 0;
+    const struct task *const task = first_limit(e, &at_ms);
+
     if (!e->ready)
-        executor_kill(e, EXECUTOR_SILENT);
-    else if (task_queue_at(&e->flying, 0)->revoked)
-        executor_kill(e, EXECUTOR_REVOKED);
+        executor_kill(e, EXECUTOR_SILENT, NULL);
     else
-        executor_kill(e, EXECUTOR_OVERTIME);
+        executor_kill(e, task->revoked ? EXECUTOR_REVOKED : EXECUTOR_OVERTIME, task);
 }
 
 /* A long task with short ones behind it: others may run those. */
 static int64_t recall_if_stuck(struct pool *pool, struct executor *e, int64_t now_ms)
 {
-    if (e->flying.count < 2 || e->blame != EXECUTOR_ALIVE || !e->ready)
+    if (executor_behind(e) == 0 || e->blame != EXECUTOR_ALIVE || !e->ready)
         return INT64_MAX;
-    if (now_ms < e->since_ms + EXECUTOR_STUCK_MS)
+    if (e->timed == 0 && now_ms < e->since_ms + EXECUTOR_STUCK_MS)
         return e->since_ms + EXECUTOR_STUCK_MS;
     e->stuck = true;
+    const uint32_t waiting = pool->waiting.count;
     if (executor_recall(e, &pool->waiting) != 0)
-        executor_kill(e, EXECUTOR_NONSENSE);
-    return e->flying.count < 2 ? INT64_MAX : now_ms + EXECUTOR_STUCK_MS;
+        executor_kill(e, EXECUTOR_NONSENSE, NULL);
+    shelve(pool, e);
+    if (pool->waiting.count != waiting)
+        return now_ms; /* they are fed in the next turn */
+    return executor_behind(e) == 0 ? INT64_MAX : now_ms + EXECUTOR_STUCK_MS;
 }
 
 static int64_t check_one(struct pool *pool, struct executor *e, int64_t now_ms)
@@ -409,18 +499,37 @@ static bool is_listed(const struct task *task, const uint64_t *ids, size_t count
     return bsearch(&task->id, ids, count, sizeof(*ids), compare_ids) != NULL;
 }
 
+/* One that is in no executor. If it was in one before, that has ended. */
+static void report_revoked(struct pool *pool, const struct task *task)
+{
+    if (task->setbacks != 0)
+        report_failure(pool->report, task, WIRE_CANCELLED, WIRE_STOPPED, "revoked while it waited");
+    else
+        report_failure(pool->report, task, WIRE_CANCELLED, WIRE_NEVER_RAN, "revoked before it ran");
+}
+
 static void cancel_waiting(struct pool *pool, const uint64_t *ids, size_t count)
 {
     for (uint32_t left = pool->waiting.count; left != 0; left--) {
         struct task task = task_queue_pop_front(&pool->waiting);
 
         if (is_listed(&task, ids, count)) {
-            report_failure(pool->report, &task, WIRE_CANCELLED, WIRE_NEVER_RAN,
-                           "revoked before it ran");
+            report_revoked(pool, &task);
             blob_unref(task.frame);
         } else if (task_queue_push_back(&pool->waiting, &task) != 0) {
             pool->report->out_of_memory = true; /* cannot be: it has just left the place it takes */
         }
+    }
+}
+
+/* A task that waits in an executor ends with it: what its stack holds can only be dropped so. */
+static void revoke_held(struct executor *e, const uint64_t *ids, size_t count)
+{
+    for (struct held *held = e->held; held != NULL; held = held->hh.next) {
+        if (held->task.revoked || !is_listed(&held->task, ids, count))
+            continue;
+        held->task.revoked = true; /* it is killed by the next check */
+        e->limited += held->task.limit_ms == 0;
     }
 }
 
@@ -439,38 +548,65 @@ void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t n
             task->revoked = task->revoked || is_listed(task, ids, count);
             any = any || task->revoked;
         }
+        revoke_held(e, ids, count);
         if (any && executor_recall(e, &pool->waiting) != 0)
-            executor_kill(e, EXECUTOR_NONSENSE);
+            executor_kill(e, EXECUTOR_NONSENSE, NULL);
     }
     cancel_waiting(pool, ids, count); /* one that runs is killed by the next check */
 }
 
 /* ---- ends ---- */
 
-/* Settle its tasks: the oldest one as it deserves, those behind it run elsewhere. */
+/* Run it again, or say that it is not wanted any more. */
+static void take_back(struct pool *pool, struct task *task)
+{
+    if (!task->revoked && task_queue_push_front(&pool->waiting, task) == 0)
+        return;
+    if (task->revoked)
+        report_revoked(pool, task);
+    else
+        pool->report->out_of_memory = true;
+    blob_unref(task->frame);
+}
+
+/* One that waited in an executor that ended. */
+static void set_back(struct pool *pool, struct task *task)
+{
+    if (++task->setbacks < TASK_SETBACKS_MAX) {
+        take_back(pool, task);
+        return;
+    }
+    report_failure(pool->report, task, WIRE_CRASHED, 0,
+                   "its executor ended again and again while it waited for its children");
+    blob_unref(task->frame);
+}
+
+/* Settle its tasks: the one that is to blame as it deserves; the others run elsewhere. */
 static void settle_tasks(struct pool *pool, struct executor *e, int status)
 {
-    if (e->flying.count != 0 &&
-        verdict_report(pool->report, e, task_queue_at(&e->flying, 0), status))
-        blob_unref(task_queue_pop_front(&e->flying).frame);
-    while (e->flying.count != 0) {
-        struct task task = task_queue_pop_back(&e->flying);
+    struct task *const suspect = executor_suspect(e);
+    struct task task;
 
-        if (task.revoked) {
-            report_failure(pool->report, &task, WIRE_CANCELLED, WIRE_NEVER_RAN,
-                           "revoked before it ran");
-            blob_unref(task.frame);
-        } else if (task_queue_push_front(&pool->waiting, &task) != 0) {
-            pool->report->out_of_memory = true;
-            blob_unref(task.frame);
-        }
+    if (suspect != NULL && verdict_report(pool->report, e, suspect, status))
+        blob_unref(executor_remove(e, suspect).frame);
+    while (e->flying.count != 0) {
+        task = task_queue_pop_back(&e->flying);
+        take_back(pool, &task);
+    }
+    if (e->resumed != NULL) {
+        task = executor_remove(e, &e->resumed->task);
+        set_back(pool, &task);
+    }
+    while (executor_remove_waiting(e, &task)) {
+        report_parked(pool->report, &task, false);
+        set_back(pool, &task);
     }
 }
 
 static void remove_executor(struct pool *pool, struct executor *e)
 {
-    if (e->busy)
-        set_idle(pool, e);
+    if (e->shelf != EXECUTOR_IDLE)
+        move_to(pool, e, EXECUTOR_IDLE);
     DL_DELETE(e->program->idle, e);
     DL_DELETE2(pool->all, e, pool_prev, pool_next);
     pool->executors--;
@@ -542,7 +678,7 @@ void pool_reap(struct pool *pool, int64_t now_ms)
 
 bool pool_is_empty(const struct pool *pool)
 {
-    return pool->waiting.count == 0 && pool->busy == 0;
+    return pool->waiting.count == 0 && pool->busy == 0 && pool->parked == 0;
 }
 
 /* ---- reset ---- */
@@ -555,7 +691,7 @@ static void kill_all(struct pool *pool)
     {
         while (e->flying.count != 0)
             blob_unref(task_queue_pop_back(&e->flying).frame);
-        executor_kill(e, EXECUTOR_DISMISSED);
+        executor_kill(e, EXECUTOR_DISMISSED, NULL);
     }
 }
 
@@ -594,5 +730,6 @@ void pool_reset(struct pool *pool)
     pool->all = NULL;
     pool->executors = 0;
     pool->busy = 0;
+    pool->parked = 0;
     pool->start_ms = 0;
 }

@@ -2,8 +2,13 @@
  * becomes of the tasks of one that ends. Pure of the network: tasks come in by pool_add(),
  * outcomes go out through a struct report.
  *
- * At most `slots` executors have tasks at the same time. Others stay alive for the next tasks of
- * their program, up to a cap; the one that was idle longest goes first. One thread. */
+ * At most `slots` executors are given tasks at the same time. A task that waits for its children
+ * takes no slot: its executor is given others. Others stay alive for the next tasks of their
+ * program, up to a cap; the one that was idle longest goes first.
+ *
+ * When an executor ends, the tasks that waited in it run again, although none of them is to blame.
+ * From then on they are kept apart: executors have either tasks with such setbacks or others. So a
+ * child that crashes every time cannot take its parent with it every time. One thread. */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
 
@@ -22,11 +27,13 @@ struct pool {
     const char *host;      /* borrowed */
     int epoll_fd;          /* borrowed; executors add their descriptors */
     struct report *report; /* borrowed */
+    struct nested *nested; /* borrowed; NULL: functions cannot submit */
     struct task_queue waiting;
     struct program *programs; /* owned; list */
     struct executor *all;     /* owned; utlist DL by pool_prev, pool_next */
     uint32_t executors;
-    uint32_t busy;        /* executors with tasks, those that are being killed included */
+    uint32_t busy;        /* executors that run tasks, those that are being killed included */
+    uint32_t parked;      /* executors whose tasks all wait for their children */
     int64_t start_ms;     /* after a failed start: no new one before this */
     uint32_t starts_left; /* in this turn */
 };
@@ -46,7 +53,7 @@ NODISCARD int pool_add(struct pool *pool, const struct task *task, int64_t now_m
  * this one. */
 bool pool_feed(struct pool *pool, int64_t now_ms);
 
-/* Collect outcomes of all busy executors. */
+/* Collect what executors say. */
 void pool_collect(struct pool *pool, int64_t now_ms);
 
 /* Enforce limits, take tasks back from executors that are stuck in a long one. Looks at every
@@ -54,7 +61,7 @@ void pool_collect(struct pool *pool, int64_t now_ms);
  * (INT64_MAX: when something comes). */
 int64_t pool_check(struct pool *pool, int64_t now_ms);
 
-/* Ask all busy executors to ring. False: one has something to collect already. */
+/* Ask all executors with tasks to ring. False: one has something to collect already. */
 bool pool_park(struct pool *pool);
 void pool_unpark(struct pool *pool);
 
@@ -68,7 +75,7 @@ void pool_reap(struct pool *pool, int64_t now_ms);
  */
 void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t now_ms);
 
-/* No task waits or runs. */
+/* There is no task. */
 bool pool_is_empty(const struct pool *pool);
 
 /* Drop all tasks without an outcome, kill and reap all executors, forget programs and functions.

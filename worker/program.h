@@ -26,6 +26,7 @@ struct program {
     struct function **functions; /* owned, by index */
     uint32_t function_count;
     struct executor *idle; /* utlist DL of executors, see pool.h */
+    struct executor *waiting;
     struct executor *busy;
     struct program *next;
 };

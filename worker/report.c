@@ -127,17 +127,38 @@ void report_failure(struct report *r,
     append(r, &attempt);
 }
 
+void report_parked(struct report *r, const struct task *task, bool parked)
+{
+    const struct wire_parked record = {.id = task->id, .parked = parked};
+
+    if (r->parked == NULL)
+        r->parked = dialler_frame(r->dialler, WIRE_PARKED, 8 * (size_t)WIRE_PARKED_BYTES);
+    if (r->parked == NULL || wire_put_parked(r->parked, &record) != 0)
+        r->out_of_memory = true;
+    else
+        wire_frame_add_count(r->parked, 1);
+}
+
+static void send(struct report *r, struct blob *frame)
+{
+    if (frame != NULL && dialler_send(r->dialler, frame) == -ENOMEM)
+        r->out_of_memory = true;
+}
+
+/* The outcome of a task comes after what was said of it before. */
 void report_flush(struct report *r)
 {
     flush_notes(r);
-    if (r->frame != NULL && dialler_send(r->dialler, steal(&r->frame)) == -ENOMEM)
-        r->out_of_memory = true;
+    send(r, steal(&r->parked));
+    send(r, steal(&r->frame));
 }
 
 void report_fini(struct report *r)
 {
     blob_unref(r->frame);
     blob_unref(r->notes);
+    blob_unref(r->parked);
     r->frame = NULL;
     r->notes = NULL;
+    r->parked = NULL;
 }

@@ -15,6 +15,7 @@ struct report {
     const char *host;                  /* of this machine, in failures; borrowed */
     struct blob *frame;                /* being filled; NULL: empty */
     struct blob *notes;                /* likewise */
+    struct blob *parked;               /* PARKED, likewise */
     uint64_t total;                    /* outcomes ever reported */
     uint64_t counts[WIRE_OUTCOME_END]; /* the same by kind */
     bool out_of_memory; /* an outcome could not be reported: the agent cannot go on */
@@ -38,6 +39,9 @@ void report_note(struct report *report,
                  const struct task *task,
                  enum wire_note_kind kind,
                  struct wire_bytes bytes);
+
+/* This task waits for its children now, and takes no slot; or it goes on. */
+void report_parked(struct report *report, const struct task *task, bool parked);
 
 /* Send what has gathered. Without a link it is dropped: the broker knows that we are gone. */
 void report_flush(struct report *report);

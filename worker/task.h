@@ -42,8 +42,13 @@ struct task {
     uint16_t attempt;
     uint16_t lane; /* of the executor that runs it */
     bool traced;   /* its session wants a span of it */
+    uint8_t
+        setbacks; /* executors that ended while it waited in them, through no fault of its own */
     bool revoked;
 };
+
+/* After so many it is given up. */
+#define TASK_SETBACKS_MAX 10
 
 /* A double-ended queue that grows. Zeroed is empty. Owns its tasks. */
 struct task_queue {

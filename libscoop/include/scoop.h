@@ -56,7 +56,14 @@
  * Lines that come faster than they are read are dropped and counted. Only the default session does
  * so.
  *
- * Not possible yet: submitting from inside a function (SCOOP_MISUSE says so). */
+ * Inside a function. A function may submit and wait as main() does, by all of these calls: its tasks
+ * are *children*. While it waits for them it takes no slot: other tasks run in its process, on stacks
+ * of their own, so it must not hold a lock meanwhile, and thread-local data may be another when it
+ * goes on. What a function has not waited for when it returns is not wanted any more: those children
+ * are revoked, and their futures freed. When the process of a task ends while it waits, the task runs
+ * again and submits anew.
+ *     SCOOP_STACK_KIB        stack of a task while others wait in its process (1024); memory is taken
+ *                            as it is touched */
 #ifndef SCOOP_H
 #define SCOOP_H
 
@@ -293,7 +300,7 @@ struct scoop_error {
      * CANCELLED: an enum scoop_cancelled */
     uint32_t code;
     unsigned attempts; /* executions, this one included */
-    uint32_t run_us;   /* time in the function, of the last attempt */
+    uint32_t run_us; /* time in the function, of the last attempt; waits for children not counted */
     const char *function;
     const char *host; /* of the last attempt; "" when it never ran */
     const char *text; /* why, for people; "" when it ended well */

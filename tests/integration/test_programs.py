@@ -238,10 +238,6 @@ def test_forgotten_futures_leave_nothing():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_function_that_submits_is_told_that_it_cannot_yet():
-    assert "a function cannot submit tasks itself yet" in scoop_run(MISBEHAVE, "nested").stderr
-
-
 def test_an_unreachable_broker_is_named_within_the_deadline():
     done = run("examples/abs", env={"SCOOP_BROKER": "ipc:///nonexistent/broker", "SCOOP_CONNECT_MS": "500"})
     assert done.stderr == "abs: the broker ipc:///nonexistent/broker did not answer within 500 ms\n"

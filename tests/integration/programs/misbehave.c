@@ -36,16 +36,6 @@ SCOOP_FUNCTION(int, plus_one, int x)
     return x + 1;
 }
 
-SCOOP_FUNCTION(int, submits, int x)
-{
-    scoop_future *future = scoop_submit(plus_one, x);
-
-    if (future == NULL)
-        scoop_fail(1, "%s", scoop_last_error());
-    scoop_future_free(future);
-    return x;
-}
-
 SCOOP_BYTES_FUNCTION(echoes)
 {
     scoop_write(out, data, size);
@@ -81,12 +71,6 @@ static int mode_crash(int number)
 {
     (void)number;
     return map_ten(SCOOP_HANDLE(crashes_on_3));
-}
-
-static int mode_nested(int number)
-{
-    (void)number;
-    return map_ten(SCOOP_HANDLE(submits));
 }
 
 /* One future that fails: all that can be known of it. */
@@ -243,10 +227,9 @@ static const struct {
     const char *name;
     int (*run)(int number);
 } modes[] = {
-    {"fail", mode_fail},     {"crash", mode_crash},     {"nested", mode_nested},
-    {"error", mode_error},   {"slow", mode_slow},       {"limits", mode_limits},
-    {"many", mode_many},     {"threads", mode_threads}, {"bytes", mode_bytes},
-    {"forget", mode_forget},
+    {"fail", mode_fail},       {"crash", mode_crash},   {"error", mode_error},
+    {"slow", mode_slow},       {"limits", mode_limits}, {"many", mode_many},
+    {"threads", mode_threads}, {"bytes", mode_bytes},   {"forget", mode_forget},
 };
 
 int main(int argc, char **argv)

@@ -210,7 +210,7 @@ Test(executor, gets_a_task_that_is_larger_than_the_ring_in_pieces)
     cr_assert_eq(executor_feed(s.executor, &task, 0), 0);
     executor_publish(s.executor);
     cr_assert_eq(take(&s).function, CHANNEL_DEFINE);
-    while (s.executor->rest_bytes != 0) {
+    while (s.executor->rest.bytes != 0) {
         size_t ready = 0;
 
         cr_assert_eq(ring_ready(&s.far.tasks, &ready), 0);

@@ -1,0 +1,134 @@
+/* The inside of an executor, shared by executor.c (tasks and their outcomes), strand.c (who runs)
+ * and nested.c (children). One thread, main's; so there is one executor in a process.
+ *
+ * A *strand* is a stack that runs tasks, one after the other. The first is the thread's own, and as
+ * long as no task waits it is the only one: then nothing is switched. A task that waits for its
+ * children sets its strand aside; another strand goes on with the next task, or with a task that
+ * has waited. */
+#ifndef LIBSCOOP_EXECUTOR_STATE_H
+#define LIBSCOOP_EXECUTOR_STATE_H
+
+#include "base/channel.h"
+#include "fiber.h"
+#include "function.h"
+#include "job.h"
+#include "ledger.h"
+#include "nested.h"
+
+/* Children of one task that were handed to the agent and have not ended. Those of one task, not of
+ * one process: so children can always have children, and the smallest end. */
+#define STRAND_CHILDREN_MAX 1024
+
+struct strand {
+    struct fiber fiber;
+    struct strand *next; /* of those that are idle, or ready */
+    uint32_t id;         /* of its task, low half */
+    int64_t since_us;    /* when it began or went on */
+    uint64_t ran_us;     /* before that */
+    struct scoop_output output;
+    uint8_t *argument; /* of a bytes function; room of argument_capacity */
+    size_t argument_capacity;
+    /* Of its task's children. */
+    scoop_session
+        *session;       /* what the task's calls work on; kept for the next task; NULL: none yet */
+    struct job *unsent; /* jobs with tasks that were not handed over; oldest first */
+    struct job **unsent_tail;
+    uint32_t open;   /* handed over and not ended */
+    bool wants_room; /* it waits until fewer are open */
+    bool parked;
+    bool news;            /* what it waits for has come, perhaps: it goes on */
+    int64_t deadline;     /* when it goes on in any case; INT64_MAX: never */
+    struct strand *timed; /* next of those with a deadline */
+};
+
+/* A function as the agent defined it, and as this program has it. */
+struct definition {
+    const struct scoop_function *function; /* NULL: not in this program */
+    uint32_t argument_bytes;
+    uint32_t result_bytes;
+    char *name;
+};
+
+struct executor {
+    struct channel channel;
+    int bell;
+    uint64_t claimed;
+    uint64_t released; /* position in the ring of tasks that the agent knows of */
+    size_t record;     /* bytes of the record that is run, not taken out of the ring yet */
+    int64_t free_us;   /* when the last task ended, if nothing was waited for since; else 0 */
+    unsigned spins;    /* 0: never */
+    struct definition *definitions;
+    uint32_t defined;
+    uint8_t *large; /* body of a record that does not fit the ring; room of large_capacity */
+    size_t large_capacity;
+    struct blob *failure; /* scratch */
+    char host[64];
+
+    struct strand own; /* on the thread's own stack */
+    struct strand *current;
+    struct strand *idle;
+    uint32_t idle_count;
+    struct strand *ready; /* may go on; the one that became so last goes first */
+    uint32_t parked;      /* strands set aside, ready ones not */
+    struct strand *timed;
+    size_t stack_bytes;
+
+    struct ledger children;
+    uint16_t
+        names[SCOOP_FUNCTIONS_MAX]; /* by the function's number: CHANNEL_NAME's, + 1; 0: none */
+    uint16_t name_count;
+};
+
+extern struct executor executor;
+
+_Noreturn void executor_give_up(const char *why);
+
+/* Put a record into the ring of outcomes and show it: head, `child` (NULL: none) and `bytes` bytes;
+ * head->bytes is the sum. */
+void executor_put(const struct channel_outcome *head,
+                  const struct channel_child *child,
+                  const void *body,
+                  size_t bytes);
+
+/* What a function prints is shown line by line, and belongs to its task: end the line. */
+void executor_end_line(void);
+
+/* Take the record of the running task out of the ring: it will not be looked at any more. */
+void executor_take_record(void);
+
+/* Bytes that can be taken out of the ring of results; give the agent the room of what was taken. */
+size_t executor_results_ready(void);
+void executor_release_results(void);
+
+/* What every strand does, for ever: run tasks, and let others go on. */
+_Noreturn void executor_serve(void);
+
+/* ---- strand.c ---- */
+
+/* Read the size of stacks from the environment. */
+void strands_init(void);
+
+/* Set the running strand aside until strand_tell() or the deadline. False: the deadline. */
+bool strand_park(int64_t deadline);
+
+/* A strand that is parked goes on when its turn comes. */
+void strand_tell(struct strand *strand);
+
+/* Take the next strand that may go on. NULL: none. */
+struct strand *strand_take_ready(void);
+
+/* Leave the running strand, which is through with its task, for one that goes on. */
+void strand_retire(struct strand *next);
+
+/* How long nothing can become ready by itself, in ms; -1: for ever. */
+int strands_patience_ms(void);
+
+/* ---- nested.c ---- */
+
+/* Take in what the agent says of children. False: nothing had come. */
+bool nested_collect(void);
+
+/* The running task has ended: forget those of its children that have not. */
+void nested_leave(struct strand *strand);
+
+#endif
