@@ -463,6 +463,32 @@ SCOOP_API enum scoop_status scoop_stream_with(scoop_session *session,
                                               const struct scoop_function *function,
                                               const struct scoop_stream *stream);
 
+/* ---- on every worker ---- */
+
+/* One call on each of `count` workers. The futures are as any other, but freed by
+ * scoop_everywhere_free(); a place that was freed before must be set to NULL. */
+struct scoop_everywhere {
+    size_t count;
+    scoop_future **futures;
+    const char **hosts; /* hosts[i] is where futures[i] runs */
+};
+
+/* struct scoop_everywhere *scoop_each(f, argument): f(argument) once on every worker that the broker
+ * knows now, as soon as a slot is free there; serially once, here. It ends with SCOOP_LOST when its
+ * worker goes first. Owned by the caller: scoop_everywhere_free(). NULL: errors of scoop_cluster()
+ * and scoop_submit_with(). */
+#define scoop_each(f, ...)                                                                         \
+    scoop_each_with(NULL, NULL, &scoop_function_##f, &(struct scoop_argument_##f){__VA_ARGS__},    \
+                    sizeof(struct scoop_argument_##f))
+SCOOP_API struct scoop_everywhere *scoop_each_with(scoop_session *session,
+                                                   const struct scoop_options *options,
+                                                   const struct scoop_function *function,
+                                                   const void *argument,
+                                                   size_t size);
+
+/* Forgets what has not ended. NULL is accepted. */
+SCOOP_API void scoop_everywhere_free(struct scoop_everywhere *all);
+
 /* ---- in a program with an event loop of its own ---- */
 
 /* A descriptor to poll for reading: readable when a future of this session (NULL: the default one)

@@ -1,6 +1,7 @@
 """Many futures at once: waiting for some of them, in the order of their ends, and callbacks."""
 
 import os
+import pathlib
 
 import pytest
 from programs import binary, run
@@ -115,6 +116,21 @@ def test_workers_are_waited_for_and_the_deadline_is_kept():
         "ok\ntimeout\n3 of 4 slots are there after 100 ms\nkept: 1\n"
     )
     assert serially("workers", 3) == "ok\nok\n\nkept: 1\n"
+
+
+def test_each_runs_once_on_every_worker(start, tmp_path):
+    folder = tmp_path / "cluster"
+    folder.mkdir(mode=0o700)
+    start("scoop-broker", "--client-listen", f"ipc://{folder}/client", "--worker-listen",
+          f"ipc://{folder}/worker")
+    workers = [start("scoop-worker", "run", "--broker", f"ipc://{folder}/worker", "--slots", 2,
+                     "--programs", pathlib.Path(FUTURES).parent, ready=None) for _ in range(3)]
+    done = run(FUTURES, "each", 6, env={"SCOOP_BROKER": f"ipc://{folder}/client"})
+    assert sorted(done.stdout.splitlines()) == sorted(f"{HOST} {w.pid}" for w in workers)
+
+
+def test_serially_each_is_here():
+    assert serially("each") == f"{HOST} {os.getpid()}\n"
 
 
 def test_a_stream_keeps_the_order_and_hands_failures_to_its_sink():

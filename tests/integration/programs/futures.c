@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 SCOOP_FUNCTION(int, sleeps_ms, int ms)
 {
@@ -380,17 +381,40 @@ static int mode_workers(int number)
     return 0;
 }
 
+/* ---- every worker ---- */
+
+SCOOP_FUNCTION(int, parent_of, int x)
+{
+    return x == 0 ? (int)getppid() : -1;
+}
+
+/* Once `number` slots are there: the agent's pid from each worker, and its host. */
+static int mode_each(int number)
+{
+    int pid = 0;
+
+    scoop_wait_for_workers(NULL, (unsigned)number, 10000);
+    struct scoop_everywhere *all = scoop_each(parent_of, 0);
+    if (all == NULL)
+        return scoop_report();
+    for (size_t i = 0; i < all->count; i++) {
+        if (scoop_result(all->futures[i], &pid) != SCOOP_OK)
+            return scoop_report();
+        printf("%s %d\n", all->hosts[i], pid);
+    }
+    scoop_everywhere_free(all);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int number);
 } modes[] = {
-    {"any", mode_any},         {"all", mode_all},
-    {"failed", mode_failed},   {"added", mode_added},
-    {"freed", mode_freed},     {"completed", mode_completed},
-    {"map", mode_map},         {"left", mode_left},
-    {"then", mode_then},       {"poll", mode_poll},
-    {"workers", mode_workers}, {"due", mode_due},
-    {"chain", mode_chain},     {"forgotten", mode_forgotten},
+    {"any", mode_any},     {"all", mode_all},         {"failed", mode_failed},
+    {"added", mode_added}, {"freed", mode_freed},     {"completed", mode_completed},
+    {"map", mode_map},     {"left", mode_left},       {"then", mode_then},
+    {"poll", mode_poll},   {"workers", mode_workers}, {"each", mode_each},
+    {"due", mode_due},     {"chain", mode_chain},     {"forgotten", mode_forgotten},
 };
 
 int main(int argc, char **argv)
