@@ -13,6 +13,7 @@ OK, FAILED, CRASHED, LOST, TIMEOUT, CANCELLED, REFUSED_TASK = range(7)
 RESEND = 1
 VARIABLE = 0xFFFFFFFF
 BUILTIN = bytes(32)
+SESSION = 1
 
 Outcome = namedtuple("Outcome", "id attempt kind run_us bytes")
 Failure = namedtuple("Failure", "code host text")
@@ -88,7 +89,7 @@ class FakeBroker:
         body = b""
         for task in tasks:
             number, function, argument, limit_ms, attempt = (*task, 0, 1)[:5] if len(task) < 5 else task
-            body += struct.pack(">QIIHHI", number, function, limit_ms, attempt, 0, len(argument))
+            body += struct.pack(">QIIIHHI", number, function, limit_ms, SESSION, attempt, 0, len(argument))
             body += argument
         self._frame(TASKS, len(tasks), body, True)
 
