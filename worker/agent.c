@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/dialler.h"
 #include "base/log.h"
+#include "oom.h"
 #include "pool.h"
 #include "report.h"
 
@@ -47,6 +48,7 @@ struct agent {
     struct report report;
     struct nested nested;
     struct pool pool;
+    struct oom oom;
     struct function **functions; /* by the broker's number; NULL: not defined */
     uint32_t function_count;
     enum agent_state state;
@@ -471,7 +473,9 @@ static int start(struct agent *a)
         .epoll_fd = a->epoll_fd,
         .report = &a->report,
         .nested = &a->nested,
+        .oom = &a->oom,
     };
+    oom_open(&a->oom, "");
     pool_prepare(&a->pool);
     return 0;
 }
@@ -486,11 +490,12 @@ static void finish(struct agent *a)
         close(a->signal_fd);
     if (a->epoll_fd >= 0)
         close(a->epoll_fd);
+    oom_close(&a->oom);
 }
 
 int agent_run(const struct agent_config *config)
 {
-    struct agent agent = {.config = config, .epoll_fd = -1, .signal_fd = -1};
+    struct agent agent = {.config = config, .epoll_fd = -1, .signal_fd = -1, .oom.fd = -1};
     const int result = start(&agent);
 
     if (result == 0) {

@@ -1,7 +1,7 @@
-/* Usable CPUs. /proc/self/cgroup names our control group as the *host* sees it; inside a
- * container its own group is often mounted at the root instead. So the named group and all its
- * parents are read, those that exist: the smallest quota counts. */
+/* Usable CPUs. Of the quotas of our control groups the smallest counts. */
 #include "cpus.h"
+
+#include "cgroup.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -63,78 +63,20 @@ static uint32_t legacy_limit(const char *folder)
                       read_number(folder, "cpu.cfs_period_us"));
 }
 
-/* The smallest limit of `group` and its parents below `mount`. */
-static uint32_t
-smallest_limit(const char *mount, const char *group, uint32_t (*limit)(const char *))
+static bool take_smallest(void *context, const char *folder, bool unified)
 {
-    char folder[PATH_MAX];
-    const size_t mount_length = strlen(mount);
-    uint32_t smallest = NO_LIMIT;
-    char *slash = NULL;
+    uint32_t *const smallest = context;
+    const uint32_t here = unified ? unified_limit(folder) : legacy_limit(folder);
 
-    snprintf(folder, sizeof(folder), "%s%s", mount, strcmp(group, "/") == 0 ? "" : group);
-    for (;;) {
-        const uint32_t here = limit(folder);
-
-        smallest = here < smallest ? here : smallest;
-        slash = strrchr(folder, '/');
-        if (strlen(folder) <= mount_length || slash == NULL)
-            return smallest;
-        *slash = '\0';
-    }
-}
-
-/* Is `name` one of the words of "cpu,cpuacct"? */
-static bool lists(const char *controllers, const char *name)
-{
-    const size_t length = strlen(name);
-
-    for (const char *at = controllers; at != NULL; at = strchr(at, ',')) {
-        at += *at == ',';
-        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
-            return true;
-    }
+    *smallest = here < *smallest ? here : *smallest;
     return false;
-}
-
-/* One line of /proc/self/cgroup: "NUMBER:CONTROLLERS:GROUP"; no controllers: version 2. */
-static uint32_t line_limit(const char *root, char *line)
-{
-    char mount[PATH_MAX];
-    char *const controllers = strchr(line, ':');
-    char *const group = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-
-    if (group == NULL)
-        return NO_LIMIT;
-    *group = '\0';
-    group[1 + strcspn(group + 1, "\n")] = '\0';
-    if (controllers[1] == '\0') {
-        snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup", root);
-        return smallest_limit(mount, group + 1, unified_limit);
-    }
-    if (!lists(controllers + 1, "cpu"))
-        return NO_LIMIT;
-    /* Mounted as "cpu,cpuacct", with "cpu" as a link to it, or as "cpu". */
-    snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup/cpu", root);
-    return smallest_limit(mount, group + 1, legacy_limit);
 }
 
 uint32_t cpus_quota(const char *root)
 {
-    char path[PATH_MAX];
-    char line[PATH_MAX];
     uint32_t smallest = NO_LIMIT;
 
-    snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
-    FILE *const file = fopen(path, "re");
-    if (file == NULL)
-        return NO_LIMIT;
-    while (fgets(line, sizeof(line), file) != NULL) {
-        const uint32_t here = line_limit(root, line);
-
-        smallest = here < smallest ? here : smallest;
-    }
-    fclose(file);
+    cgroup_visit(root, "cpu", take_smallest, &smallest);
     return smallest;
 }
 

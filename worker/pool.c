@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "oom.h"
 #include "spawn.h"
 #include "strays.h"
 #include "verdict.h"
@@ -582,12 +583,12 @@ static void set_back(struct pool *pool, struct task *task)
 }
 
 /* Settle its tasks: the one that is to blame as it deserves; the others run elsewhere. */
-static void settle_tasks(struct pool *pool, struct executor *e, int status)
+static void settle_tasks(struct pool *pool, struct executor *e, const struct ending *ending)
 {
     struct task *const suspect = executor_suspect(e);
     struct task task;
 
-    if (suspect != NULL && verdict_report(pool->report, e, suspect, status))
+    if (suspect != NULL && verdict_report(pool->report, e, suspect, ending))
         blob_unref(executor_remove(e, suspect).frame);
     while (e->flying.count != 0) {
         task = task_queue_pop_back(&e->flying);
@@ -613,7 +614,7 @@ static void remove_executor(struct pool *pool, struct executor *e)
     executor_free(e);
 }
 
-static void bury(struct pool *pool, struct executor *e, int status, int64_t now_ms)
+static void bury(struct pool *pool, struct executor *e, struct ending *ending, int64_t now_ms)
 {
     char text[128];
 
@@ -622,11 +623,13 @@ static void bury(struct pool *pool, struct executor *e, int status, int64_t now_
         e->blame = EXECUTOR_NONSENSE;
     output_finish(&e->out, now_ms);
     output_finish(&e->err, now_ms);
-    (void)verdict_status(status, text, sizeof(text));
+    ending->out_of_memory = e->blame == EXECUTOR_ALIVE && WIFSIGNALED(ending->status) &&
+                            WTERMSIG(ending->status) == SIGKILL && oom_took_one(pool->oom);
+    (void)verdict_status(ending->status, text, sizeof(text));
     log_event(e->blame == EXECUTOR_DISMISSED ? LOG_DEBUG : LOG_INFO, "executor_ended",
               "program=%s pid=%d status=\"%s\" tasks=%llu", program_label(e->program), (int)e->pid,
               text, (unsigned long long)e->answered);
-    settle_tasks(pool, e, status);
+    settle_tasks(pool, e, ending);
     remove_executor(pool, e);
 }
 
@@ -651,7 +654,7 @@ static bool is_executor(const void *pool, pid_t pid)
 static bool reap_one(struct pool *pool, int64_t now_ms)
 {
     siginfo_t ended = {0};
-    int status = 0;
+    struct ending ending = {0};
 
     /* Looked at before it is reaped: until then its number names its group and nobody else's. */
     if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
@@ -659,9 +662,9 @@ static bool reap_one(struct pool *pool, int64_t now_ms)
     struct executor *const e = find_by_pid(pool, ended.si_pid);
     if (e != NULL)
         kill(-e->pid, SIGKILL);
-    (void)waitpid(ended.si_pid, &status, 0);
+    (void)wait4(ended.si_pid, &ending.status, 0, &ending.usage);
     if (e != NULL)
-        bury(pool, e, status, now_ms);
+        bury(pool, e, &ending, now_ms);
     return true;
 }
 

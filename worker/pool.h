@@ -21,6 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct oom;
+
 struct pool {
     uint32_t slots;
     const char *folders;   /* program path; borrowed */
@@ -28,6 +30,7 @@ struct pool {
     int epoll_fd;          /* borrowed; executors add their descriptors */
     struct report *report; /* borrowed */
     struct nested *nested; /* borrowed; NULL: functions cannot submit */
+    struct oom *oom;       /* borrowed */
     struct task_queue waiting;
     struct program *programs; /* owned; list */
     struct executor *all;     /* owned; utlist DL by pool_prev, pool_next */

@@ -18,34 +18,63 @@ uint32_t verdict_status(int status, char *text, size_t size)
     return (uint32_t)WEXITSTATUS(status);
 }
 
-/* What happened, in words, with the end of stderr. Returns the code. */
-static uint32_t describe_crash(const struct executor *e, int status, char *text, size_t size)
+/* "0.31 s user, 0.02 s system, 14 MiB". The memory is the most that it ever had, as the kernel counts
+ * it: with what the agent had when it started the process. */
+static void describe_usage(const struct rusage *usage, char *text, size_t size)
 {
-    char tail[OUTPUT_TAIL_BYTES + 512];
-    char what[128];
-    const uint32_t code = verdict_status(status, what, sizeof(what));
+    snprintf(text, size, "%lld.%02d s user, %lld.%02d s system, %ld MiB",
+             (long long)usage->ru_utime.tv_sec, (int)(usage->ru_utime.tv_usec / 10000),
+             (long long)usage->ru_stime.tv_sec, (int)(usage->ru_stime.tv_usec / 10000),
+             usage->ru_maxrss / 1024);
+}
+
+/* Returns the code that stands for it. */
+static uint32_t
+describe_end(const struct executor *e, const struct ending *ending, char *text, size_t size)
+{
+    const uint32_t code = verdict_status(ending->status, text, size);
 
     if (e->blame == EXECUTOR_NONSENSE)
-        snprintf(what, sizeof(what), "it overwrote the memory that it shares with the agent");
-    if (e->blame == EXECUTOR_SILENT)
-        snprintf(what, sizeof(what), "the program did not call scoop_init() within %d s",
+        snprintf(text, size, "it overwrote the memory that it shares with the agent");
+    else if (e->blame == EXECUTOR_SILENT)
+        snprintf(text, size, "the program did not call scoop_init() within %d s",
                  EXECUTOR_START_MS / 1000);
-    output_tail(&e->err, tail, sizeof(tail));
-    snprintf(text, size, tail[0] != '\0' ? "%s; stderr: %s" : "%s", what, tail);
+    else if (ending->out_of_memory)
+        snprintf(text, size, "out of memory: ended by the kernel (signal 9)");
     return code;
 }
 
-static void
-report_crash(struct report *report, const struct executor *e, const struct task *task, int status)
+/* What happened, in words: one line, with the end of stderr. Returns the code. */
+static uint32_t
+describe_crash(const struct executor *e, const struct ending *ending, char *text, size_t size)
+{
+    char tail[OUTPUT_TAIL_BYTES + 512];
+    char what[128];
+    char used[96];
+    const uint32_t code = describe_end(e, ending, what, sizeof(what));
+
+    describe_usage(&ending->usage, used, sizeof(used));
+    output_tail(&e->err, tail, sizeof(tail));
+    snprintf(text, size, tail[0] != '\0' ? "%s; used %s; stderr: %s" : "%s; used %s", what, used,
+             tail);
+    return code;
+}
+
+static void report_crash(struct report *report,
+                         const struct executor *e,
+                         const struct task *task,
+                         const struct ending *ending)
 {
     char text[WIRE_TEXT_MAX];
+    char quoted[WIRE_TEXT_MAX];
     char function[128];
-    const uint32_t code = describe_crash(e, status, text, sizeof(text));
+    const uint32_t code = describe_crash(e, ending, text, sizeof(text));
 
-    log_warn("task_crashed", "task=%llx attempt=%u function=\"%s\" program=%s pid=%d code=%u",
+    log_warn("task_crashed",
+             "task=%llx attempt=%u function=\"%s\" program=%s pid=%d code=%u reason=\"%s\"",
              (unsigned long long)task->id, task->attempt,
              log_quote(function, sizeof(function), task->function->name), program_label(e->program),
-             (int)e->pid, code);
+             (int)e->pid, code, log_quote(quoted, sizeof(quoted), text));
     report_failure(report, task, WIRE_CRASHED, code, text);
 }
 
@@ -60,7 +89,7 @@ static void report_overtime(struct report *report, const struct task *task)
 bool verdict_report(struct report *report,
                     const struct executor *e,
                     const struct task *task,
-                    int status)
+                    const struct ending *ending)
 {
     /* It was killed for a task that was through in the last moment; this is the one behind it. */
     const bool mistaken = e->blame_id != task->id;
@@ -77,10 +106,10 @@ bool verdict_report(struct report *report,
     case EXECUTOR_DISMISSED: return false;
     case EXECUTOR_ALIVE:
         if (executor_had_begun(e))
-            report_crash(report, e, task, status);
+            report_crash(report, e, task, ending);
         return executor_had_begun(e);
     case EXECUTOR_NONSENSE:
-    case EXECUTOR_SILENT: report_crash(report, e, task, status); return true;
+    case EXECUTOR_SILENT: report_crash(report, e, task, ending); return true;
     }
     return false;
 }

@@ -8,17 +8,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
+
+/* How a process ended. */
+struct ending {
+    int status;          /* waitpid()'s */
+    struct rusage usage; /* of the whole process, and of the children that it waited for */
+    bool out_of_memory;  /* the kernel ended it, as far as can be known: see oom.h */
+};
 
 /* "signal 11 (Segmentation fault)" or "exit status 3"; returns the code that stands for it: 128
  * + signal, or the exit status. `status` is waitpid()'s. */
 uint32_t verdict_status(int status, char *text, size_t size);
 
-/* Report how `task`, the oldest one of an executor that ended, ended with it: crashed (with the
- * end of stderr), over its limit, or revoked. False, and nothing is reported: it had no part in
+/* Report how `task`, the oldest one of an executor that ended, ended with it: crashed (with what the
+ * process had used and the end of stderr), over its limit, or revoked. False, and nothing is reported: it had no part in
  * the end, and runs elsewhere. */
 NODISCARD bool verdict_report(struct report *report,
                               const struct executor *executor,
                               const struct task *task,
-                              int status);
+                              const struct ending *ending);
 
 #endif

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -12,6 +13,10 @@ import pytest
 from fake_broker import (BYE, CANCELLED, CRASHED, DRAIN, FAILED, OK, REFUSED_TASK, TIMEOUT, VARIABLE,
                          FakeBroker, failure)
 from programs import children, eventually, is_alive
+
+
+# What a process had used, in the evidence of its crash.
+USED = r"used \d+\.\d\d s user, \d+\.\d\d s system, \d+ MiB"
 
 
 @pytest.fixture
@@ -300,7 +305,7 @@ def test_a_program_that_cannot_be_started_is_a_crash(broker, agent, tmp_path):
     (outcome,) = broker.wait_for([1])
     assert outcome.kind == CRASHED
     assert failure(outcome).code == 4
-    assert failure(outcome).text == "exit status 4; stderr: broken"
+    assert re.fullmatch(rf"exit status 4; {USED}; stderr: broken", failure(outcome).text)
 
 
 # ---- crashes ----
@@ -366,7 +371,18 @@ def test_the_end_of_stderr_is_evidence(broker, agent):
     f = broker.function("command", VARIABLE, VARIABLE)
     broker.tasks([(1, f, shell("echo my last words > /proc/$PPID/fd/2; kill -ABRT $PPID; sleep 5"))])
     (outcome,) = broker.wait_for([1])
-    assert failure(outcome).text == "signal 6 (Aborted); stderr: my last words"
+    assert re.fullmatch(rf"signal 6 \(Aborted\); {USED}; stderr: my last words", failure(outcome).text)
+
+
+def test_what_the_process_used_is_evidence(broker, agent):
+    process = agent(1)
+    f = broker.function("command", VARIABLE, VARIABLE)
+    spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+    broker.tasks([(1, f, shell(spin)), (2, f, shell("kill -SEGV $PPID; sleep 5"))])
+    crashed = broker.wait_for([1, 2])[1]
+    used = re.search(r"used (\d+\.\d\d) s user, ", failure(crashed).text)
+    assert float(used.group(1)) >= 0.05
+    assert 'reason="signal 11 (Segmentation fault); used ' in process.log
 
 
 def test_a_flood_of_output_is_rate_limited(broker, agent):
