@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 
 #include <netdb.h>
 #include <poll.h>
@@ -25,12 +26,15 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define STARTING_MAX 64    /* sessions that are being opened at the same time */
-#define ANSWER_MS    20000 /* an agent may wait for an older one to drain */
-#define FORGET_MS    10000 /* a name server that hiccups must not end sessions */
-#define RETRY_MIN_MS 250
-#define RETRY_MAX_MS 4000
-#define STEADY_MS    10000 /* a session that lasted so long counts as a success */
+#define STARTING_MAX    64    /* sessions that are being opened at the same time */
+#define ANSWER_MS       20000 /* an agent may wait for an older one to drain */
+#define FORGET_MS       10000 /* a name server that hiccups must not end sessions */
+#define RETRY_MIN_MS    250
+#define RETRY_MAX_MS    4000
+#define TUNNEL_PORT_MIN 20000
+#define TUNNEL_PORTS    10000
+#define TUNNEL_TEXT     48
+#define STEADY_MS       10000 /* a session that lasted so long counts as a success */
 
 /* ---- a host's states ---- */
 
@@ -122,17 +126,40 @@ static void fail(struct launcher *launcher, struct host *host, const char *reaso
     host->failures++;
 }
 
+/* A tunnel from a port of the host to the broker's: one by chance, as others may do the same there.
+ * The agent dials that one. -EINVAL: the broker's endpoint has no port. */
+static int make_tunnel(struct bootstrap_config *config, char tunnel[TUNNEL_TEXT])
+{
+    struct url broker;
+    uint16_t chance = 0;
+
+    if (parse_url(config->broker, 0, &broker) != 0)
+        return -EINVAL;
+    /* Without chance it is the first port. */
+    (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+    const unsigned there = TUNNEL_PORT_MIN + chance % TUNNEL_PORTS;
+
+    snprintf(tunnel, TUNNEL_TEXT, "127.0.0.1:%u:127.0.0.1:%u", there, broker.authority.port);
+    snprintf(config->broker, sizeof(config->broker), "tcp://127.0.0.1:%u", there);
+    return 0;
+}
+
 static int open_session(struct launcher *launcher, struct host *host)
 {
+    const bool tunnels = launcher->config.tunnel && !login_is_here(host->text);
     struct bootstrap_config config = launcher->bootstrap;
     char input[BOOTSTRAP_CONFIG_MAX];
+    char tunnel[TUNNEL_TEXT];
     struct login_command command;
 
     config.slots = host->slots;
+    if (tunnels && make_tunnel(&config, tunnel) != 0)
+        return -EINVAL;
     if (bootstrap_write_config(&config, input) < 0)
         return -EINVAL;
-    const int rc = is_own(launcher) ? login_own(&launcher->own, host->text, &command)
-                                    : login_strict(&launcher->setup, &host->address, &command);
+    const int rc = is_own(launcher)
+                       ? login_own(&launcher->own, host->text, tunnels ? tunnel : NULL, &command)
+                       : login_strict(&launcher->setup, &host->address, &command);
     return rc == 0 ? ssh_open(&command, input, &host->ssh) : rc;
 }
 

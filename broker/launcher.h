@@ -38,14 +38,15 @@ struct launcher_config {
     const char *names;
     /* or hosts of the user's own, with own logins (login.h); NULL: none */
     const struct hostlist *hosts;
-    const char *ssh;           /* own logins: the client, */
-    const char *remote;        /* what it runs there, */
-    const char *programs;      /* and the folders of programs there; "": the worker's own setting */
-    uint16_t port;             /* of sshd on the workers */
-    const char *user;          /* there */
-    const char *key_file;      /* private ssh key of the broker */
-    const char *host_key_file; /* public ssh host key(s) of the workers */
-    const char *run_dir;       /* parent of the private folder for key copies */
+    const char *ssh;      /* own logins: the client, */
+    const char *remote;   /* what it runs there, */
+    const char *programs; /* and the folders of programs there; "": the worker's own setting */
+    bool tunnel;      /* their agents reach the broker's port on 127.0.0.1 through their logins */
+    uint16_t port;    /* of sshd on the workers */
+    const char *user; /* there */
+    const char *key_file;               /* private ssh key of the broker */
+    const char *host_key_file;          /* public ssh host key(s) of the workers */
+    const char *run_dir;                /* parent of the private folder for key copies */
     const char *broker_endpoint;        /* what agents are told to dial: "tcp://broker:5556" */
     const struct curve_key *broker_key; /* public half; copied */
     uint32_t gone_ms;                   /* agents end when their link has been gone for so long */

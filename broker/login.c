@@ -48,9 +48,9 @@ static const char *const strict_options[] = {
 
 /* What makes a login of the user's fit for a machine. */
 static const char *const own_options[] = {
-    "BatchMode=yes",         "ForwardX11=no",   "ClearAllForwardings=yes", "PermitLocalCommand=no",
-    "RequestTTY=no",         "EscapeChar=none", "ConnectTimeout=10",       "ServerAliveInterval=5",
-    "ServerAliveCountMax=3", "LogLevel=ERROR",
+    "BatchMode=yes",         "ForwardX11=no",         "PermitLocalCommand=no",
+    "RequestTTY=no",         "EscapeChar=none",       "ConnectTimeout=10",
+    "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR",
 };
 
 /* ---- setup ---- */
@@ -204,7 +204,7 @@ int login_strict(const struct login_setup *setup,
     return 0;
 }
 
-static bool is_here(const char *host)
+bool login_is_here(const char *host)
 {
     char name[HOST_NAME_MAX + 1] = "";
 
@@ -228,14 +228,20 @@ static int serve_here(struct login_command *out)
     return push_all(out, &n, words) ? 0 : -E2BIG;
 }
 
-int login_own(const struct login_own *own, const char *host, struct login_command *out)
+int login_own(const struct login_own *own,
+              const char *host,
+              const char *tunnel,
+              struct login_command *out)
 {
+    /* What would clear the forwardings of the user's configuration would clear ours as well. */
+    const char *const forwarding[] = {"-o", "ExitOnForwardFailure=yes", "-R", tunnel, NULL};
+    const char *const no_forwarding[] = {"-o", "ClearAllForwardings=yes", NULL};
     size_t n = 0;
     char *save = NULL;
     bool fits = true;
 
     *out = (struct login_command){.environment = environ};
-    if (is_here(host))
+    if (login_is_here(host))
         return serve_here(out);
     if (strlen(own->ssh) >= sizeof(out->text))
         return -E2BIG;
@@ -244,6 +250,7 @@ int login_own(const struct login_own *own, const char *host, struct login_comman
          word = strtok_r(NULL, " ", &save))
         fits = fits && push(out, &n, word);
     const char *const tail[] = {"--", host, own->remote, NULL};
+    fits = fits && push_all(out, &n, tunnel != NULL ? forwarding : no_forwarding);
     if (!fits || !push_options(out, &n, own_options, COUNT_OF(own_options)) ||
         !push_all(out, &n, tail))
         return -E2BIG;

@@ -14,6 +14,8 @@
 #include "base/problem.h"
 #include "base/rundir.h"
 
+#include <stdbool.h>
+
 #define LOGIN_SSH "/usr/bin/ssh"
 
 #define LOGIN_WORDS_MAX 96
@@ -52,7 +54,14 @@ struct login_own {
     const char *remote; /* what to run there, for the account's shell */
 };
 
-/* `host` is borrowed while *out is used. -E2BIG: too many words. */
-NODISCARD int login_own(const struct login_own *own, const char *host, struct login_command *out);
+/* Is this host the one that we run on? */
+bool login_is_here(const char *host);
+
+/* `host`, and `tunnel`, are borrowed while *out is used. `tunnel` is what ssh's -R takes, NULL: none is
+ * wanted. -E2BIG: too many words. */
+NODISCARD int login_own(const struct login_own *own,
+                        const char *host,
+                        const char *tunnel,
+                        struct login_command *out);
 
 #endif

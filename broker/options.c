@@ -46,6 +46,13 @@ static const struct setting rows[] = {
         .help = "folders of programs on those hosts, DIR[:DIR]; none: as the worker is set",
     },
     {
+        .flag = "tunnel",
+        .variable = "BROKER_TUNNEL",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct options, tunnel),
+        .help = "those hosts reach the port of --advertise on 127.0.0.1 through their logins",
+    },
+    {
         .flag = "client-listen",
         .variable = "BROKER_CLIENT_LISTEN",
         .type = SETTING_ENDPOINT,

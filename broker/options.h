@@ -17,6 +17,7 @@ struct options {
     const char *hosts;       /* of the user's own, instead; empty: none */
     const char *ssh;         /* client for those, */
     const char *remote;      /* what it runs there, */
+    bool tunnel;             /* they reach us through their logins */
     const char *programs;    /* and the folders of programs there */
     const char *advertise;   /* the worker endpoint as agents reach it */
     const char *ssh_key;

@@ -132,6 +132,7 @@ int trust_begin(struct trust *trust, struct problem *problem)
         .ssh = options->ssh,
         .remote = options->remote,
         .programs = options->programs,
+        .tunnel = options->tunnel,
         .port = (uint16_t)options->ssh_port,
         .user = options->ssh_user,
         .key_file = options->ssh_key,

@@ -13,6 +13,7 @@ struct hosts_options {
     const char *hostfile; /* path of one */
     const char *ssh;
     const char *remote;
+    bool tunnel;          /* they reach this machine through their logins */
     const char *external; /* this machine's name as those hosts reach it; NULL: as ssh tells them */
 };
 
@@ -50,6 +51,12 @@ struct hosts_options {
             .fallback = "scoop-worker serve",                                                      \
             .min = 1,                                                                              \
             .help = "the command there that becomes the worker",                                   \
+        },                                                                                         \
+        {                                                                                          \
+            .flag = "tunnel",                                                                      \
+            .type = SETTING_FLAG,                                                                  \
+            .offset = offsetof(options, field.tunnel),                                             \
+            .help = "they reach this machine through their logins, where they cannot otherwise",   \
         },                                                                                         \
     {                                                                                              \
         .flag = "external-hostname", .type = SETTING_TEXT,                                         \

@@ -175,6 +175,7 @@ static int start_remote_broker(struct supervisor *s, const char *clients)
 {
     const struct local_hosts *hosts = s->config->hosts;
     const char *external = hosts->external != NULL ? hosts->external : BOOTSTRAP_ORIGIN;
+    const char *listen = hosts->tunnel ? "127.0.0.1" : "*";
     const uint16_t port = find_port();
     char workers[32];
     char advertise[256];
@@ -199,10 +200,11 @@ static int start_remote_broker(struct supervisor *s, const char *clients)
         s->config->programs != NULL ? s->config->programs : "",
         "--gone-ms",
         GONE_MS,
+        hosts->tunnel ? "--tunnel" : NULL,
         NULL,
     };
 
-    snprintf(workers, sizeof(workers), "tcp://*:%u", port);
+    snprintf(workers, sizeof(workers), "tcp://%s:%u", listen, port);
     snprintf(advertise, sizeof(advertise), "tcp://%s:%u", external, port);
     const int error = write_key(s, key);
     if (error != 0)

@@ -18,6 +18,7 @@ struct local_hosts {
     const char *list; /* HOST[:SLOTS],... */
     const char *ssh;
     const char *remote;   /* the command there that becomes the worker */
+    bool tunnel;          /* they reach this machine through their logins */
     const char *external; /* this machine as they reach it; NULL: where their logins come from */
 };
 

@@ -185,6 +185,7 @@ static int map_privately(struct map_options *options, const char *list, struct m
         .list = list,
         .ssh = options->hosts.ssh,
         .remote = options->hosts.remote,
+        .tunnel = options->hosts.tunnel,
         .external = options->hosts.external,
     };
     const struct local_config config = {

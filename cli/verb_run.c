@@ -259,6 +259,7 @@ static int run(const struct run_options *options, const char *list, const char *
         .list = list,
         .ssh = options->hosts.ssh,
         .remote = options->hosts.remote,
+        .tunnel = options->hosts.tunnel,
         .external = options->hosts.external,
     };
     struct local_config config = {

@@ -18,6 +18,7 @@ PidFile none
 UsePAM no
 StrictModes no
 PasswordAuthentication no
+AllowTcpForwarding {forwarding}
 """
 
 
@@ -32,9 +33,9 @@ def site():
 def sshd(site, start):
     """sshd(address): an ordinary sshd of the workers' user."""
 
-    def run_one(address):
+    def run_one(address, forwarding="yes"):
         config = site.write(f"sshd-{address}", SERVER_OPTIONS.format(
-            address=address, port=site.ssh_port, client_key=site.path("ssh_client_rsa_key.pub"),
+            address=address, port=site.ssh_port, forwarding=forwarding, client_key=site.path("ssh_client_rsa_key.pub"),
             host_key=site.write(f"host-{address}", site.text("ssh_host_rsa_key"), for_worker=True)),
             mode=0o444)
         start("/usr/sbin/sshd", "-D", "-e", "-f", config, ready=None,
@@ -93,6 +94,21 @@ def test_without_any_host_that_can_be_used_the_program_is_not_begun(scoop, sshd,
     assert "/nonexistent/scoop-worker" in first
     assert second == "scoop: none of the hosts can be used"
     assert list(private.iterdir()) == []
+
+
+def test_workers_come_through_a_tunnel_when_that_is_asked(scoop, sshd, remote):
+    hosts = sshd("127.0.0.2")
+    # They would not find this name.
+    done = scoop("map", "--tunnel", "--external-hostname", "nowhere.invalid", "--hosts", hosts, *remote,
+                 "echo", ":::", "a", "b")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\nb\n", "")
+
+
+def test_a_host_that_forbids_tunnels_says_so(scoop, sshd, remote):
+    done = scoop("run", "--tunnel", "--hosts", sshd("127.0.0.2", forwarding="no"), *remote, "true")
+    assert done.returncode == 1
+    assert done.stderr.startswith("scoop: host 127.0.0.2 is not used: ssh ended with exit code 255: "
+                                  "Error: remote port forwarding failed for listen port 2")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
