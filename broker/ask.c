@@ -16,9 +16,8 @@ enum core_ask ask_of_function(const struct wire_function *wire)
         const char *name;
         enum core_ask ask;
     } rows[] = {
-        {"broker.submit", ASK_SUBMIT},
-        {"broker.wait", ASK_WAIT},
-        {"broker.forget", ASK_FORGET},
+        {"broker.submit", ASK_SUBMIT}, {"broker.wait", ASK_WAIT},   {"broker.forget", ASK_FORGET},
+        {"broker.cancel", ASK_CANCEL}, {"broker.retry", ASK_RETRY}, {"broker.list", ASK_LIST},
     };
 
     for (size_t i = 0; wire->program.size == 0 && i < COUNT_OF(rows); i++) {
@@ -99,6 +98,8 @@ static void refuse_unaccepted(struct core *core, const char *why)
         if (d->state != DURABLE_ACCEPTING)
             continue;
         ask_refuse_all(core, &d->submitters, why);
+        if (d->retried)
+            continue; /* it was accepted once: it is tried again, only later */
         ask_refuse_all(core, &d->waiters, why);
         ledger_write_forget(core, d->id);
         durable_forget(core, d);
@@ -155,7 +156,8 @@ static void submit_new(struct core *core, struct task *task, uint64_t id, struct
     struct blob *body = record_task_body(
         task->limit_ms, task->terms != NULL ? &task->terms->options : &none, request);
     if (body != NULL &&
-        (record_get_task(body, &record) != 0 || ask_of_function(&record.function) != ASK_NOTHING)) {
+        (record_get_task((struct wire_bytes){body->data, body->size}, &record) != 0 ||
+         ask_of_function(&record.function) != ASK_NOTHING)) {
         blob_unref(body);
         ask_refuse(core, task, "a durable task that does not decode");
         return;
@@ -218,32 +220,94 @@ static void take_forget(struct core *core, struct task *task, uint64_t id)
     answer_well(core, task);
 }
 
+/* How it has ended; WIRE_OUTCOME_END: it has not. */
+static enum wire_outcome outcome_of(const struct durable *d)
+{
+    struct wire_attempt outcome;
+    const bool ended = d->state == DURABLE_ENDING || d->state == DURABLE_DONE;
+
+    return ended && record_get_done(d->body, &outcome, NULL) == 0 ? outcome.outcome
+                                                                  : WIRE_OUTCOME_END;
+}
+
+static void take_cancel(struct core *core, struct task *task, uint64_t id)
+{
+    struct durable *d = durable_find(core, id);
+
+    if (d == NULL) {
+        refuse_unknown(core, task, id);
+        return;
+    }
+    if (d->state == DURABLE_LIVE && d->task != NULL && d->task->state != TASK_STOPPING)
+        session_cancel_task(core, d->task);
+    else if (d->state != DURABLE_LIVE && outcome_of(d) != WIRE_CANCELLED) {
+        ask_refuse(core, task, "durable task %016llx %s", (unsigned long long)id,
+                   d->state == DURABLE_ACCEPTING ? "is not accepted yet" : "has ended");
+        return;
+    }
+    answer_well(core, task);
+}
+
+/* The answer comes when it is in the journal, as that of a submit. */
+static void take_retry(struct core *core, struct task *task, uint64_t id)
+{
+    struct durable *d = durable_find(core, id);
+    char text[300];
+    const char *why = trouble(core, text);
+
+    if (d == NULL) {
+        refuse_unknown(core, task, id);
+    } else if (d->state == DURABLE_LIVE) {
+        answer_well(core, task); /* it is tried already */
+    } else if (d->state == DURABLE_ENDING || outcome_of(d) == WIRE_OK) {
+        ask_refuse(core, task, "durable task %016llx %s", (unsigned long long)id,
+                   d->state == DURABLE_DONE ? "has ended well" : "is just ending");
+    } else if (why != NULL) {
+        ask_refuse(core, task, "%s", why);
+    } else if (d->state == DURABLE_DONE && durable_retry(core, d) != 0) {
+        ask_refuse(core, task, "the broker is out of memory");
+    } else {
+        wait_in(task, &d->submitters);
+    }
+}
+
 /* A task that asks, and stands in no list. */
 static void take(struct core *core, struct task *task)
 {
     struct wire_cursor c = {.at = task->argument, .end = task->argument + task->argument_bytes};
+    const enum core_ask what = core->function_by_number[task->function]->ask;
+
+    if (what == ASK_LIST) {
+        list_tell(core, task);
+        return;
+    }
     const uint64_t id = wire_get_u64(&c);
 
     if (c.bad || id == 0) {
         ask_refuse(core, task, "the id of a durable task has 8 bytes and is not 0");
         return;
     }
-    switch (core->function_by_number[task->function]->ask) {
+    switch (what) {
     case ASK_SUBMIT: take_submit(core, task, id, &c); return;
     case ASK_WAIT: take_wait(core, task, id); return;
     case ASK_FORGET: take_forget(core, task, id); return;
+    case ASK_CANCEL: take_cancel(core, task, id); return;
+    case ASK_RETRY: take_retry(core, task, id); return;
+    case ASK_LIST:
     case ASK_NOTHING: return;
     }
 }
 
-void ask(struct core *core, struct task *task)
+void ask(struct core *core, struct task *task, bool has_inputs)
 {
     char text[300];
     const char *why = trouble(core, text);
 
     timers_stop(&core->timers, task);
     task_step(task, TASK_ASK);
-    if (core->durables.open)
+    if (has_inputs)
+        ask_refuse(core, task, "what is asked of the broker itself waits for no other task");
+    else if (core->durables.open)
         take(core, task);
     else if (why != NULL)
         ask_refuse(core, task, "%s", why);

@@ -57,6 +57,17 @@ struct durable *durable_find(const struct core *core, uint64_t id)
     return d;
 }
 
+int durable_request(const struct durable *d, struct record_task *out)
+{
+    struct wire_bytes task = {d->body->data, d->body->size};
+    struct wire_attempt outcome;
+
+    if ((d->state == DURABLE_ENDING || d->state == DURABLE_DONE) &&
+        record_get_done(d->body, &outcome, &task) != 0)
+        return -EPROTO;
+    return record_get_task(task, out);
+}
+
 static void set_body(struct core *core, struct durable *d, struct blob *body)
 {
     if (d->body != NULL)
@@ -72,7 +83,7 @@ void durable_tell(struct core *core, const struct durable *d, struct task *task)
 {
     struct wire_attempt outcome;
 
-    if (record_get_done(d->body, &outcome) != 0) {
+    if (record_get_done(d->body, &outcome, NULL) != 0) {
         ask_refuse(core, task, "the outcome of durable task %016llx is damaged",
                    (unsigned long long)d->id);
         return;
@@ -143,6 +154,10 @@ int durable_restore(struct core *core,
     set_body(core, d, body);
     if (ended && d->state != DURABLE_DONE)
         done(core, d);
+    if (!ended && d->state == DURABLE_DONE) {
+        DL_DELETE2(core->durables.done, d, done_prev, done_next); /* it was tried again */
+        d->state = DURABLE_LIVE;
+    }
     return 0;
 }
 
@@ -168,7 +183,7 @@ void durable_start(struct core *core, struct durable *d)
     struct task *task = NULL;
 
     d->state = DURABLE_LIVE;
-    if (record_get_task(d->body, &record) == 0)
+    if (durable_request(d, &record) == 0)
         function = functions_define(core, &record.function);
     if (function != NULL &&
         ready_admit(&core->durables.session->ready, record.options.priority) == 0)
@@ -192,7 +207,7 @@ void durable_start(struct core *core, struct durable *d)
 void durable_end(struct core *core, struct task *task, const struct wire_attempt *outcome)
 {
     struct durable *d = task->durable;
-    struct blob *body = record_done_body(outcome, task->attempt);
+    struct blob *body = record_done_body(outcome, task->attempt, d->body);
 
     d->task = NULL;
     if (body == NULL) {
@@ -203,6 +218,25 @@ void durable_end(struct core *core, struct task *task, const struct wire_attempt
     set_body(core, d, body);
     d->state = DURABLE_ENDING;
     ledger_write(core, d);
+}
+
+int durable_retry(struct core *core, struct durable *d)
+{
+    struct wire_attempt outcome;
+    struct wire_bytes task = {NULL, 0};
+
+    if (record_get_done(d->body, &outcome, &task) != 0)
+        return -EPROTO;
+    struct blob *body = blob_new(task.size);
+    if (body == NULL)
+        return -ENOMEM;
+    wire_put_bytes(body, task.data, task.size);
+    DL_DELETE2(core->durables.done, d, done_prev, done_next);
+    set_body(core, d, body);
+    d->state = DURABLE_ACCEPTING;
+    d->retried = true;
+    ledger_write(core, d);
+    return 0;
 }
 
 /* ---- in the journal ---- */

@@ -43,6 +43,7 @@ struct durable {
     uint64_t position; /* of the batch that holds this record */
     uint64_t offset;   /* bytes in the journal before it */
     enum durable_state state;
+    bool retried;                /* ACCEPTING for another time */
     struct task *task;           /* while LIVE; borrowed; NULL: there was no memory for it yet */
     struct task_list submitters; /* asked to submit it, while ACCEPTING */
     struct task_list waiters;    /* asked for its outcome */
@@ -101,6 +102,10 @@ void durable_end(struct core *core, struct task *task, const struct wire_attempt
 void durable_confirm(struct core *core, struct durable *d);
 /* Nobody will ask for it any more. It has no task, and nobody is waiting. */
 void durable_forget(struct core *core, struct durable *d);
+/* DONE, and not well: it is ACCEPTING again, as it was. -ENOMEM. */
+NODISCARD int durable_retry(struct core *core, struct durable *d);
+/* What its newest record says; views into it. 0 or -EPROTO. */
+NODISCARD int durable_request(const struct durable *d, struct record_task *out);
 /* LIVE, from the journal: give it its task. */
 void durable_start(struct core *core, struct durable *d);
 /* DONE: answer one who asked for its outcome. */
@@ -132,12 +137,15 @@ enum core_ask {
     ASK_SUBMIT,
     ASK_WAIT,
     ASK_FORGET,
+    ASK_CANCEL,
+    ASK_RETRY,
+    ASK_LIST,
 };
 
 /* "broker.submit", ...: what a function of the broker does; ASK_NOTHING: it is not one. */
 enum core_ask ask_of_function(const struct wire_function *wire);
 /* A task that is in its session's roster and in no list asks for something. */
-void ask(struct core *core, struct task *task);
+void ask(struct core *core, struct task *task, bool has_inputs);
 /* Answer one that stands in no list. */
 void ask_answer(struct core *core, struct task *task, const struct wire_attempt *outcome);
 void ask_refuse(struct core *core, struct task *task, const char *format, ...) PRINTF(3, 4);
@@ -148,5 +156,10 @@ void ask_early(struct core *core);
 /* The journal's state has changed, or time has passed: those who have waited long enough. */
 void ask_impatient(struct core *core);
 void ask_journal_changed(struct core *core, enum core_journal state, const char *reason);
+
+/* ---- list.c ---- */
+
+/* Answer one that asks for a list of durable tasks. */
+void list_tell(struct core *core, struct task *task);
 
 #endif

@@ -188,8 +188,6 @@ static void replay_record(struct core *core, uint64_t position, const struct rec
         durable_forget(core, d);
     if (record->type != RECORD_TASK && record->type != RECORD_DONE)
         return;
-    if (record->type == RECORD_TASK && d != NULL && d->state == DURABLE_DONE)
-        return; /* it was written anew before it ended, and the end was not */
     if (durable_restore(core, d, record, copy_of(record->body)) != 0)
         core_note(core, LOG_ERROR, "durable_lost", "id=%016llx msg=\"out of memory\"",
                   (unsigned long long)record->id);

@@ -83,7 +83,7 @@ int record_get(struct wire_cursor *c, struct record *out, uint8_t *version)
 /* ---- bodies ---- */
 
 #define TASK_FIXED_BYTES 15
-#define DONE_FIXED_BYTES 7
+#define DONE_FIXED_BYTES 11
 
 struct blob *
 record_task_body(uint32_t limit_ms, const struct wire_options *options, struct wire_bytes request)
@@ -101,9 +101,9 @@ record_task_body(uint32_t limit_ms, const struct wire_options *options, struct w
     return body;
 }
 
-int record_get_task(const struct blob *body, struct record_task *out)
+int record_get_task(struct wire_bytes body, struct record_task *out)
 {
-    struct wire_cursor c = record_cursor(body->data, body->size);
+    struct wire_cursor c = record_cursor(body.data, body.size);
 
     out->limit_ms = wire_get_u32(&c);
     out->options = (struct wire_options){.retries = wire_get_u16(&c)};
@@ -116,26 +116,39 @@ int record_get_task(const struct blob *body, struct record_task *out)
     return wire_read_ok(&c);
 }
 
-struct blob *record_done_body(const struct wire_attempt *outcome, uint16_t attempts)
+struct blob *
+record_done_body(const struct wire_attempt *outcome, uint16_t attempts, const struct blob *task)
 {
-    struct blob *body = blob_new(DONE_FIXED_BYTES + outcome->bytes.size);
+    const struct wire_bytes whole = {task->data, task->size};
+    size_t kept = task->size;
+    struct record_task record;
+
+    if (outcome->outcome == WIRE_OK && record_get_task(whole, &record) == 0)
+        kept -= record.argument.size;
+    struct blob *body = blob_new(DONE_FIXED_BYTES + outcome->bytes.size + kept);
 
     if (body == NULL)
         return NULL;
     wire_put_u8(body, (uint8_t)outcome->outcome);
     wire_put_u16(body, attempts);
     wire_put_u32(body, outcome->run_us);
+    wire_put_u32(body, (uint32_t)outcome->bytes.size);
     wire_put_bytes(body, outcome->bytes.data, outcome->bytes.size);
+    wire_put_bytes(body, task->data, kept);
     return body;
 }
 
-int record_get_done(const struct blob *body, struct wire_attempt *out)
+int record_get_done(const struct blob *body, struct wire_attempt *out, struct wire_bytes *task)
 {
     struct wire_cursor c = record_cursor(body->data, body->size);
 
     *out = (struct wire_attempt){.outcome = (enum wire_outcome)wire_get_u8(&c)};
     out->attempt = wire_get_u16(&c);
     out->run_us = wire_get_u32(&c);
-    out->bytes = wire_get_bytes(&c, (size_t)(c.end - c.at));
+    const uint32_t bytes = wire_get_u32(&c);
+    out->bytes = wire_get_bytes(&c, bytes);
+    const struct wire_bytes rest = wire_get_bytes(&c, (size_t)(c.end - c.at));
+    if (task != NULL)
+        *task = rest;
     return out->outcome < WIRE_OUTCOME_END ? wire_read_ok(&c) : -EPROTO;
 }

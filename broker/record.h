@@ -66,12 +66,16 @@ struct record_task {
 NODISCARD struct blob *
 record_task_body(uint32_t limit_ms, const struct wire_options *options, struct wire_bytes request);
 /* Views into the body. 0 or -EPROTO. */
-NODISCARD int record_get_task(const struct blob *body, struct record_task *out);
+NODISCARD int record_get_task(struct wire_bytes body, struct record_task *out);
 
-/* DONE: u8 outcome, u16 attempts, u32 run time in us, and the outcome's bytes up to the end. */
-NODISCARD struct blob *record_done_body(const struct wire_attempt *outcome, uint16_t attempts);
-/* Views into the body; `attempt` is how many there were. 0 or -EPROTO. */
-NODISCARD int record_get_done(const struct blob *body, struct wire_attempt *out);
+/* DONE: u8 outcome, u16 attempts, u32 run time in us, u32 length and bytes of the outcome, and the
+ * body of the TASK record; that without its argument when the outcome is ok. `task`: that body. */
+NODISCARD struct blob *
+record_done_body(const struct wire_attempt *outcome, uint16_t attempts, const struct blob *task);
+/* Views into the body; `attempt` is how many there were. *task (may be NULL) is where the body of the
+ * TASK record is. 0 or -EPROTO. */
+NODISCARD int
+record_get_done(const struct blob *body, struct wire_attempt *out, struct wire_bytes *task);
 
 /* A cursor over a batch. */
 static inline struct wire_cursor record_cursor(const void *data, size_t size)

@@ -167,7 +167,7 @@ static int accept_task(struct core *core,
     task->function = s->functions[run->function]->number;
     s->bytes += argument.size;
     if (s->functions[run->function]->ask != ASK_NOTHING) {
-        ask(core, task);
+        ask(core, task, run->input_count != 0);
         return 0;
     }
     core->counters.accepted++;
@@ -228,7 +228,7 @@ static void leave_list(struct core *core, struct task *task)
         task_list_remove(task->asked, task);
 }
 
-static void cancel_task(struct core *core, struct task *task)
+void session_cancel_task(struct core *core, struct task *task)
 {
     if (task->agent != NULL) {
         agent_revoke(core, task, TASK_CANCEL);
@@ -250,7 +250,7 @@ int session_cancel(struct core *core,
         if (body->bad || no == 0 || no >= s->tasks.next_no)
             return -EPROTO;
         if (entry != NULL) /* else it has ended: its outcome is the answer */
-            cancel_task(core, entry->task);
+            session_cancel_task(core, entry->task);
     }
     return wire_read_ok(body);
 }

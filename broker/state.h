@@ -208,6 +208,8 @@ NODISCARD int session_open(struct core *core, struct peer *peer);
 /* A task that is READY, in the session's roster, and in no list. NULL: out of memory. */
 NODISCARD struct task *
 session_new_task(struct core *core, struct session *s, const struct wire_options *options);
+/* End a task of a session as its client wants it. */
+void session_cancel_task(struct core *core, struct task *task);
 void session_free(struct session *session); /* NULL is accepted */
 /* FUNCTION and SUBMIT; -EPROTO, or -EDQUOT over a limit (then *what is a text for people). */
 NODISCARD int session_define(struct core *core, struct session *s, struct wire_cursor *body);

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long the broker may take to answer: a journal that is away is given up before. */
+#define ANSWER_MS 60000
+
 void durable_id_text(uint64_t id, char text[DURABLE_ID_TEXT])
 {
     snprintf(text, DURABLE_ID_TEXT, "%016" PRIx64, id);
@@ -51,4 +54,45 @@ scoop_session *durable_open(struct broker_options *options, const char *program,
     fprintf(stderr, "%s: no broker is set; name one with --broker or SCOOP_BROKER\n", program);
     *code = EXIT_USAGE;
     return NULL;
+}
+
+static int act_on(scoop_session *session,
+                  const uint64_t *ids,
+                  size_t count,
+                  const char *program,
+                  enum scoop_status (*act)(scoop_session *session, uint64_t id, int deadline_ms))
+{
+    int code = EXIT_DONE;
+
+    for (size_t i = 0; i < count; i++) {
+        if (act(session, ids[i], ANSWER_MS) == SCOOP_OK)
+            continue;
+        fprintf(stderr, "%s: %s\n", program, scoop_last_error());
+        code = EXIT_FAILED;
+    }
+    return code;
+}
+
+int durable_each(int argc,
+                 char **argv,
+                 const struct settings *settings,
+                 enum scoop_status (*act)(scoop_session *session, uint64_t id, int deadline_ms))
+{
+    struct durable_options options = {.broker = {.broker = NULL}};
+    int first = 0;
+    int code = EXIT_USAGE;
+    const enum settings_outcome outcome = settings_read(settings, argc, argv, &options, &first);
+
+    if (outcome != SETTINGS_RUN)
+        return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
+    const size_t count = (size_t)(argc - first);
+    uint64_t *ids CLEANUP(free_p) = durable_read_ids(argv + first, count, settings->program);
+    if (ids == NULL)
+        return EXIT_USAGE;
+    scoop_session *session = durable_open(&options.broker, settings->program, &code);
+    if (session == NULL)
+        return code;
+    code = act_on(session, ids, count, settings->program, act);
+    scoop_close(session);
+    return code;
 }

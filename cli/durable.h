@@ -21,4 +21,16 @@ NODISCARD uint64_t *durable_read_ids(char **words, size_t count, const char *pro
 NODISCARD scoop_session *
 durable_open(struct broker_options *options, const char *program, int *code);
 
+/* A verb that does one thing to each durable task that it names, and prints nothing when all goes
+ * well. */
+struct durable_options {
+    struct broker_options broker;
+};
+
+/* Its row in the table of verbs is all that it needs beside this. Returns the exit code. */
+int durable_each(int argc,
+                 char **argv,
+                 const struct settings *settings,
+                 enum scoop_status (*act)(scoop_session *session, uint64_t id, int deadline_ms));
+
 #endif

@@ -133,7 +133,7 @@ static int show_result(scoop_session *session, const struct result_options *opti
         return complain("", scoop_last_error());
     int code =
         options->raw ? show_raw(future, options, &told) : show_command(future, options, &told);
-    if (told && !options->keep && scoop_forget(session, id, FORGET_MS) != SCOOP_OK)
+    if (told && !options->keep && scoop_durable_forget(session, id, FORGET_MS) != SCOOP_OK)
         code = complain("it is still kept", scoop_last_error());
     scoop_future_free(future);
     return code;

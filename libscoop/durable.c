@@ -1,6 +1,7 @@
 /* Durable tasks: ordinary tasks of functions that are the broker's own. Source: docs/PROTOCOL.md
  * section 10. */
 #include "base/blob.h"
+#include "base/durable_list.h"
 #include "error.h"
 #include "function.h"
 #include "future.h"
@@ -99,37 +100,48 @@ scoop_future *scoop_submit_durable(scoop_session *session,
                            : NULL;
 }
 
-/* Ask for something by id alone. SCOOP_OK: *out is owned by the caller. */
-static enum scoop_status
-ask_for(const char *name, scoop_session *session, uint64_t id, int64_t deadline, scoop_future **out)
+/* SCOOP_OK: *out is owned by the caller. */
+static enum scoop_status ask_for(const char *name,
+                                 scoop_session *session,
+                                 const struct blob *argument,
+                                 int64_t deadline,
+                                 scoop_future **out)
+{
+    const struct scoop_function *ask = NULL;
+    const enum scoop_status status = choose(name, &session, &ask);
+
+    if (status != SCOOP_OK)
+        return status;
+    return future_submit(session, NULL, ask, (struct scoop_bytes){argument->data, argument->size},
+                         deadline, out);
+}
+
+static enum scoop_status ask_by_id(
+    const char *name, scoop_session *session, uint64_t id, int64_t deadline, scoop_future **out)
 {
     struct blob *argument CLEANUP(blob_unref_p) = blob_new(ID_BYTES);
-    const struct scoop_function *ask = NULL;
 
     if (argument == NULL)
         return error_set(SCOOP_NO_MEMORY, "%s: out of memory", name);
-    const enum scoop_status status = choose(name, &session, &ask);
-    if (status != SCOOP_OK)
-        return status;
     wire_put_u64(argument, id);
-    return future_submit(session, NULL, ask, (struct scoop_bytes){argument->data, argument->size},
-                         deadline, out);
+    return ask_for(name, session, argument, deadline, out);
 }
 
 scoop_future *scoop_attach(scoop_session *session, uint64_t id)
 {
     scoop_future *future = NULL;
 
-    ask_for("broker.wait", session, id, program_deadline(SCOOP_FOREVER), &future);
+    ask_by_id("broker.wait", session, id, program_deadline(SCOOP_FOREVER), &future);
     return future;
 }
 
-enum scoop_status scoop_forget(scoop_session *session, uint64_t id, int deadline_ms)
+/* Ask, and wait for the answer, which is no more than that it is done. */
+static enum scoop_status
+do_by_id(const char *name, scoop_session *session, uint64_t id, int deadline_ms)
 {
     scoop_future *future = NULL;
     struct scoop_bytes nothing;
-    enum scoop_status status =
-        ask_for("broker.forget", session, id, program_deadline(deadline_ms), &future);
+    enum scoop_status status = ask_by_id(name, session, id, program_deadline(deadline_ms), &future);
 
     if (status != SCOOP_OK)
         return status;
@@ -138,4 +150,127 @@ enum scoop_status scoop_forget(scoop_session *session, uint64_t id, int deadline
         status = scoop_result_bytes(future, &nothing);
     scoop_future_free(future);
     return status;
+}
+
+enum scoop_status scoop_durable_forget(scoop_session *session, uint64_t id, int deadline_ms)
+{
+    return do_by_id("broker.forget", session, id, deadline_ms);
+}
+
+enum scoop_status scoop_durable_cancel(scoop_session *session, uint64_t id, int deadline_ms)
+{
+    return do_by_id("broker.cancel", session, id, deadline_ms);
+}
+
+enum scoop_status scoop_durable_retry(scoop_session *session, uint64_t id, int deadline_ms)
+{
+    return do_by_id("broker.retry", session, id, deadline_ms);
+}
+
+/* ---- the list ---- */
+
+/* The whole list in one allocation: entries, then their names behind each other. */
+struct list {
+    struct scoop_durables durables;
+    struct scoop_durable entries[];
+};
+
+static const char *const states[] = {
+    [DURABLE_LISTED_ACCEPTING] = "accepting",
+    [DURABLE_LISTED_READY] = "ready",
+    [DURABLE_LISTED_RUNNING] = "running",
+    [DURABLE_LISTED_ENDED] = "ended",
+};
+
+static const char *copy_name(struct wire_bytes name, char **room)
+{
+    char *copy = *room;
+
+    wire_text_copy(name, copy, name.size + 1);
+    *room += name.size + 1;
+    return copy;
+}
+
+/* A name in the answer takes more than with its end in a C string: the answer's size is room enough.
+ * The cursor has been read through once. */
+static void fill_list(struct list *list, struct wire_cursor c, size_t count)
+{
+    char *room = (char *)&list->entries[count];
+    struct durable_entry entry;
+
+    for (size_t i = 0; i < count && durable_get_entry(&c, &entry) == 0; i++)
+        list->entries[i] = (struct scoop_durable){
+            .id = entry.id,
+            .state = states[entry.state],
+            .status = job_status_of(entry.outcome),
+            .attempts = entry.attempts,
+            .run_us = entry.run_us,
+            .program = copy_name(entry.program, &room),
+            .function = copy_name(entry.function, &room),
+        };
+    list->durables.count = count;
+    list->durables.list = list->entries;
+}
+
+static enum scoop_status read_list(struct scoop_bytes bytes, struct scoop_durables **out)
+{
+    struct wire_cursor c = {.at = bytes.data, .end = (const uint8_t *)bytes.data + bytes.size};
+    const uint64_t kept = wire_get_u64(&c);
+    const struct wire_cursor first = c;
+    struct durable_entry entry;
+    size_t count = 0;
+
+    while (c.at < c.end && durable_get_entry(&c, &entry) == 0)
+        count++;
+    if (wire_read_ok(&c) != 0)
+        return error_set(SCOOP_REFUSED,
+                         "the broker's list is not readable: is its version another?");
+    struct list *list = malloc(sizeof(*list) + count * sizeof(list->entries[0]) + bytes.size);
+    if (list == NULL)
+        return error_set(SCOOP_NO_MEMORY, "scoop_durables: out of memory");
+    list->durables = (struct scoop_durables){.kept = kept};
+    fill_list(list, first, count);
+    *out = &list->durables;
+    return SCOOP_OK;
+}
+
+static enum scoop_status
+finish_list(scoop_future *future, int deadline_ms, struct scoop_durables **out)
+{
+    struct scoop_bytes bytes = {.size = 0};
+    enum scoop_status status = scoop_wait(future, deadline_ms);
+
+    if (status == SCOOP_OK)
+        status = scoop_result_bytes(future, &bytes);
+    return status == SCOOP_OK ? read_list(bytes, out) : status;
+}
+
+enum scoop_status scoop_durables(scoop_session *session,
+                                 bool failed_only,
+                                 uint32_t most,
+                                 int deadline_ms,
+                                 struct scoop_durables **out)
+{
+    const struct durable_query query = {
+        .most = most != 0 && most < DURABLE_LIST_MAX ? most : DURABLE_LIST_MAX,
+        .failed_only = failed_only,
+    };
+    struct blob *argument CLEANUP(blob_unref_p) = blob_new(16);
+    scoop_future *future = NULL;
+
+    *out = NULL;
+    if (argument == NULL || durable_put_query(argument, &query) != 0)
+        return error_set(SCOOP_NO_MEMORY, "scoop_durables: out of memory");
+    enum scoop_status status =
+        ask_for("broker.list", session, argument, program_deadline(deadline_ms), &future);
+    if (status != SCOOP_OK)
+        return status;
+    status = finish_list(future, deadline_ms, out);
+    scoop_future_free(future);
+    return status;
+}
+
+void scoop_durables_free(struct scoop_durables *durables)
+{
+    free(durables); /* the first member of its struct list */
 }

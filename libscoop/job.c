@@ -14,6 +14,11 @@ static const enum scoop_status status_of[WIRE_OUTCOME_END] = {
     [WIRE_EXPIRED] = SCOOP_EXPIRED,
 };
 
+enum scoop_status job_status_of(enum wire_outcome outcome)
+{
+    return status_of[outcome];
+}
+
 /* Stands for a failure that there was no memory to keep. */
 static struct failure no_memory = {
     .status = SCOOP_NO_MEMORY,

@@ -63,6 +63,9 @@ struct job {
 /* The argument of one task; borrowed. */
 struct wire_bytes job_argument(const struct job *job, uint32_t index);
 
+/* What an outcome of the wire is for callers. */
+enum scoop_status job_status_of(enum wire_outcome outcome);
+
 /* Store the outcome of one task that had none. True: it was the last. */
 bool job_end_task(struct job *job, uint32_t index, const struct wire_result *result);
 

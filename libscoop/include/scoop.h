@@ -521,7 +521,8 @@ SCOOP_API enum scoop_status scoop_process(scoop_session *session);
  * SCOOP_REFUSED and a text when the broker has none, or the journal is full or away: then it never
  * runs. Ask again after any other outcome: under the same id it is the same task.
  * *id names the task, at once: 0 becomes a random number, another value stays (your own numbers, or
- * scoop_durable_id()). NULL and errors: see scoop_submit_with(). The future may be freed early. */
+ * scoop_durable_id()). NULL and errors: see scoop_submit_with(). The future may be freed
+ * early, and cancelling it does not cancel the durable task. */
 SCOOP_API scoop_future *scoop_submit_durable(scoop_session *session,
                                              const struct scoop_options *options,
                                              const struct scoop_function *function,
@@ -537,9 +538,42 @@ SCOOP_API uint64_t scoop_durable_id(const char *name);
  * changes nothing for the task. NULL: see scoop_submit_with(). */
 SCOOP_API scoop_future *scoop_attach(scoop_session *session, uint64_t id);
 
-/* Nobody will ask for this task any more: the broker drops its outcome. SCOOP_OK also when it keeps
- * none of this id; SCOOP_REFUSED: it has not ended. Else as scoop_connect(). */
-SCOOP_API enum scoop_status scoop_forget(scoop_session *session, uint64_t id, int deadline_ms);
+/* What can be done to the durable task with this id. SCOOP_OK: it is done; SCOOP_REFUSED: not, and
+ * why; else as scoop_connect(). After a SCOOP_TIMEOUT ask again: doing it twice does no harm.
+ *   forget  the broker drops its outcome; OK also when there is none, refused while it has not ended
+ *   cancel  it ends as SCOOP_CANCELLED, and is killed if it runs; refused when it has ended
+ *   retry   it runs once more, with its tries counted anew; refused when it ended well */
+SCOOP_API enum scoop_status
+scoop_durable_forget(scoop_session *session, uint64_t id, int deadline_ms);
+SCOOP_API enum scoop_status
+scoop_durable_cancel(scoop_session *session, uint64_t id, int deadline_ms);
+SCOOP_API enum scoop_status
+scoop_durable_retry(scoop_session *session, uint64_t id, int deadline_ms);
+
+struct scoop_durable {
+    uint64_t id;
+    const char *state;        /* "accepting", "ready", "running", "ended" */
+    enum scoop_status status; /* of one that has ended */
+    unsigned attempts;
+    uint32_t run_us;     /* of the last attempt */
+    const char *program; /* "": a builtin */
+    const char *function;
+};
+
+struct scoop_durables {
+    uint64_t kept; /* by the broker; `list` may have fewer */
+    size_t count;
+    const struct scoop_durable *list; /* longest there first */
+};
+
+/* The durable tasks that the broker keeps, `most` at most (0: as many as one answer holds); only those
+ * that did not end well, if asked so. *out is owned by the caller: scoop_durables_free(). */
+SCOOP_API enum scoop_status scoop_durables(scoop_session *session,
+                                           bool failed_only,
+                                           uint32_t most,
+                                           int deadline_ms,
+                                           struct scoop_durables **out);
+SCOOP_API void scoop_durables_free(struct scoop_durables *durables);
 
 /* ---- sessions of one's own ---- */
 

@@ -21,7 +21,7 @@ MISBEHAVE = binary("../tests/programs/misbehave")
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
-    for verb in ("run", "map", "each", "submit", "wait", "result", "info", "workers", "status",
+    for verb in ("run", "map", "each", "submit", "wait", "result", "cancel", "retry", "tasks", "info", "workers", "status",
                  "completion"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")

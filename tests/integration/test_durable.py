@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from programs import binary, environment, eventually, run
+from programs import binary, environment, eventually, is_alive, run
 from redis_server import RedisServer
 from test_recovery import Cluster
 
@@ -267,3 +267,51 @@ def test_the_result_of_a_function_is_written_raw(cluster, scoop):
     done = subprocess.run([binary("scoop"), "result", "--raw", task], env=environment({"SCOOP_BROKER": cluster.url}),
                           capture_output=True, check=True)
     assert int.from_bytes(done.stdout, sys.byteorder) == 25
+
+
+def test_tasks_are_listed_with_their_state_and_function(cluster, scoop):
+    ended, failed, running = (submitted(scoop, "true"), submitted(scoop, "no-such-command"),
+                              submitted(scoop, "sleep", "30"))
+    cluster.durables("submit", 5, 1, 0)
+    scoop("wait", ended, failed, f"{6:016x}")
+    eventually(lambda: "running" in scoop("tasks").stdout, "it runs")
+    tasks = {task["id"]: task for task in json.loads(scoop("tasks", "--json").stdout)}
+    assert {id: (task["state"], task["status"]) for id, task in tasks.items()} == {
+        ended: ("ended", "ok"), failed: ("ended", "failed"), running: ("running", "ok"),
+        f"{6:016x}": ("ended", "ok")}
+    assert (tasks[ended]["program"], tasks[ended]["function"]) == ("", "command")
+    assert (tasks[f"{6:016x}"]["program"], tasks[f"{6:016x}"]["function"]) == ("durables", "durable_square")
+    assert scoop("tasks", "--failed", "--ids").stdout == f"{failed}\n"
+    cut = scoop("tasks", "--most", "1")
+    assert len(cut.stdout.splitlines()) == 2 and cut.stderr == "scoop tasks: 4 tasks are kept; --most shows more\n"
+
+
+def test_a_cancelled_task_ends_as_cancelled_and_its_process_is_gone(cluster, scoop, tmp_path):
+    task = submitted(scoop, "sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    pid = int(eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "it runs"))
+    assert scoop("cancel", task).returncode == 0
+    assert scoop("wait", task).stdout.startswith(f"{task} cancelled")
+    eventually(lambda: not is_alive(pid), "its process is gone", 5)
+    assert scoop("cancel", task).returncode == 0, "once more does no harm"
+    well = submitted(scoop, "true")
+    scoop("wait", well)
+    refused = scoop("cancel", well)
+    assert refused.returncode == 1 and f"durable task {well} has ended" in refused.stderr
+    assert f"no durable task {1:016x} is kept here" in scoop("cancel", f"{1:016x}").stderr
+
+
+def test_a_failed_task_is_tried_again_also_after_the_broker_was_restarted(cluster, scoop, tmp_path):
+    script = tmp_path / "script"
+    task = submitted(scoop, script, "again")
+    assert scoop("wait", task).returncode == 1
+    script.write_text("#!/bin/sh\necho $1\n")
+    script.chmod(0o755)
+    cluster.broker.kill()
+    cluster.start_broker()
+    assert scoop("retry", task).returncode == 0
+    assert scoop("wait", task).stdout == f"{task} ok\n"
+    cluster.broker.kill()
+    cluster.start_broker()
+    assert scoop("result", "--keep", task).stdout == "again\n"
+    refused = scoop("retry", task)
+    assert refused.returncode == 1 and f"durable task {task} has ended well" in refused.stderr

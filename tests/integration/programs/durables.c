@@ -68,7 +68,7 @@ static int forget(int first, int count)
 {
     for (int number = first; number < first + count; number++)
         printf("%d %s\n", number,
-               scoop_strerror(scoop_forget(NULL, (uint64_t)number + 1, SCOOP_FOREVER)));
+               scoop_strerror(scoop_durable_forget(NULL, (uint64_t)number + 1, SCOOP_FOREVER)));
     return 0;
 }
 

@@ -1,0 +1,178 @@
+#include "keeper.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct wire_bytes text(const char *s)
+{
+    return (struct wire_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+void journal_event(struct world *w, enum core_event_type type, uint64_t position)
+{
+    const struct core_event event = {.type = type, .now_ms = w->now_ms, .position = position};
+
+    core_step(w->core, &event, &w->effects);
+    carry_out(w);
+}
+
+void journal_is(struct world *w, enum core_journal state, const char *reason)
+{
+    const struct core_event event = {
+        .type = CORE_JOURNAL_CHANGED,
+        .now_ms = w->now_ms,
+        .journal = state,
+        .text = reason,
+    };
+
+    core_step(w->core, &event, &w->effects);
+    turn(w);
+}
+
+/* All that was handed out is in the journal now; a turn follows. */
+void confirm(struct world *w)
+{
+    journal_event(w, CORE_JOURNALED, w->journal_count);
+    turn(w);
+}
+
+struct world given_unopened_world(void)
+{
+    struct world w = given_world();
+
+    cr_assert_eq(core_keep_durables(w.core, KEEP_MS), 0);
+    return w;
+}
+
+struct world given_durable_world(void)
+{
+    struct world w = given_unopened_world();
+
+    journal_event(&w, CORE_JOURNAL_OPENED, 0);
+    journal_is(&w, CORE_JOURNAL_UP, "");
+    return w;
+}
+
+/* A broker that reads what the other one has written. */
+struct world given_next_world(const struct world *before)
+{
+    struct world w = given_unopened_world();
+
+    for (size_t i = 0; i < before->journal_count; i++) {
+        const struct core_event event = {
+            .type = CORE_JOURNAL_READ,
+            .now_ms = w.now_ms,
+            .position = i + 1,
+            .frame = before->journal[i],
+        };
+
+        core_step(w.core, &event, &w.effects);
+        w.journal[w.journal_count++] = blob_ref(before->journal[i]);
+    }
+    journal_event(&w, CORE_JOURNAL_OPENED, w.journal_count);
+    journal_is(&w, CORE_JOURNAL_UP, "");
+    return w;
+}
+
+struct end *given_asker(struct world *w)
+{
+    static const char *const names[] = {"broker.submit", "broker.wait", "broker.forget",
+                                        "broker.cancel", "broker.retry"};
+    struct end *client = given_client(w);
+
+    for (uint32_t i = 0; i < COUNT_OF(names); i++) {
+        struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link.id, 64);
+        const struct wire_function function = {
+            .number = SUBMIT + i,
+            .argument_bytes = WIRE_VARIABLE,
+            .result_bytes = WIRE_VARIABLE,
+            .name = text(names[i]),
+        };
+
+        cr_assert_eq(wire_put_function(frame, &function), 0);
+        wire_frame_add_count(frame, 1);
+        send_frame(w, client, frame);
+    }
+    return client;
+}
+
+/* A durable call of a function of one byte: the client's task `no` asks for it under this id. */
+struct blob *request(uint32_t what, uint64_t id, size_t size)
+{
+    struct blob *argument = blob_new(128);
+    const struct wire_function function = {
+        .argument_bytes = (uint32_t)size,
+        .result_bytes = 1,
+        .program = text("p"),
+        .name = text("f"),
+    };
+
+    wire_put_u64(argument, id);
+    if (what == SUBMIT) {
+        cr_assert_eq(wire_put_function(argument, &function), 0);
+        cr_assert_eq(blob_reserve(argument, size), 0);
+        memset(argument->data + argument->size, (uint8_t)id, size);
+        argument->size += size;
+    }
+    return argument;
+}
+
+/* Takes the argument. */
+void ask_with(
+    struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what)
+{
+    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 256);
+    const struct wire_run run = {
+        .function = (uint16_t)what,
+        .count = 1,
+        .argument_bytes = WIRE_VARIABLE,
+        .first_no = no,
+    };
+
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(blob_reserve(frame, 4 + argument->size), 0);
+    wire_put_u32(frame, (uint32_t)argument->size);
+    wire_put_bytes(frame, argument->data, argument->size);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, client, frame);
+    turn(w);
+    blob_unref(argument);
+}
+
+void ask_for(struct world *w, struct end *client, uint32_t what, uint64_t no, uint64_t id)
+{
+    ask_with(w, client, no, request(what, id, 1), what);
+}
+
+void assert_told(const struct end *client, uint32_t count, uint64_t no, enum wire_outcome how)
+{
+    cr_assert_eq(client->result_count, count);
+    cr_assert_eq(client->results[count - 1].no, no);
+    cr_assert_eq(client->results[count - 1].outcome, how);
+}
+
+/* How many records of this type are in the journal from batch `first` (from 0) on. */
+uint32_t records(const struct world *w, enum record_type type, size_t first)
+{
+    uint32_t count = 0;
+
+    for (size_t i = first; i < w->journal_count; i++) {
+        struct blob *batch = w->journal[i];
+        struct wire_cursor c;
+        struct record record;
+        uint8_t version = 0;
+
+        record_seal(batch);
+        c = record_cursor(batch->data, batch->size);
+        while (c.at < c.end) {
+            cr_assert_eq(record_get(&c, &record, &version), 0);
+            count += record.type == type;
+        }
+    }
+    return count;
+}
+
+void seal_all(struct world *w)
+{
+    records(w, RECORD_TASK, 0);
+}
