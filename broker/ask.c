@@ -18,6 +18,7 @@ enum core_ask ask_of_function(const struct wire_function *wire)
     } rows[] = {
         {"broker.submit", ASK_SUBMIT}, {"broker.wait", ASK_WAIT},   {"broker.forget", ASK_FORGET},
         {"broker.cancel", ASK_CANCEL}, {"broker.retry", ASK_RETRY}, {"broker.list", ASK_LIST},
+        {"broker.set", ASK_SET},       {"broker.get", ASK_GET},     {"broker.unset", ASK_UNSET},
     };
 
     for (size_t i = 0; wire->program.size == 0 && i < COUNT_OF(rows); i++) {
@@ -43,7 +44,7 @@ static void answer_well(struct core *core, struct task *task)
 
 void ask_refuse(struct core *core, struct task *task, const char *format, ...)
 {
-    char text[300];
+    char text[600]; /* room for the name of a constant, and for who set it */
     va_list fields;
 
     va_start(fields, format);
@@ -271,7 +272,7 @@ static void take_retry(struct core *core, struct task *task, uint64_t id)
     }
 }
 
-/* A task that asks, and stands in no list. */
+/* A task that asks for something durable, and stands in no list. */
 static void take(struct core *core, struct task *task)
 {
     struct wire_cursor c = {.at = task->argument, .end = task->argument + task->argument_bytes};
@@ -294,25 +295,46 @@ static void take(struct core *core, struct task *task)
     case ASK_CANCEL: take_cancel(core, task, id); return;
     case ASK_RETRY: take_retry(core, task, id); return;
     case ASK_LIST:
+    case ASK_SET:
+    case ASK_GET:
+    case ASK_UNSET:
     case ASK_NOTHING: return;
     }
 }
 
-void ask(struct core *core, struct task *task, bool has_inputs)
+static void ask_for_durable(struct core *core, struct task *task)
 {
     char text[300];
     const char *why = trouble(core, text);
 
-    timers_stop(&core->timers, task);
-    task_step(task, TASK_ASK);
-    if (has_inputs)
-        ask_refuse(core, task, "what is asked of the broker itself waits for no other task");
-    else if (core->durables.open)
+    if (core->durables.open)
         take(core, task);
     else if (why != NULL)
         ask_refuse(core, task, "%s", why);
     else
         wait_in(task, &core->durables.early);
+}
+
+void ask(struct core *core, struct task *task, bool has_inputs)
+{
+    timers_stop(&core->timers, task);
+    task_step(task, TASK_ASK);
+    if (has_inputs) {
+        ask_refuse(core, task, "what is asked of the broker itself waits for no other task");
+        return;
+    }
+    switch (core->function_by_number[task->function]->ask) {
+    case ASK_SET: constants_set(core, task); return;
+    case ASK_GET: constants_get(core, task); return;
+    case ASK_UNSET: constants_unset(core, task); return;
+    case ASK_SUBMIT:
+    case ASK_WAIT:
+    case ASK_FORGET:
+    case ASK_CANCEL:
+    case ASK_RETRY:
+    case ASK_LIST: ask_for_durable(core, task); return;
+    case ASK_NOTHING: return;
+    }
 }
 
 void ask_early(struct core *core)

@@ -442,6 +442,7 @@ void core_free(struct core *core)
     forget_former(core);
     forget_revoked(core);
     durables_fini(core);
+    constants_fini(core);
     functions_fini(core);
     timers_fini(&core->timers);
     task_slab_fini(&core->slab);

@@ -122,6 +122,8 @@ int64_t core_due_ms(const struct core *core);
 /* Counters for /metrics and STATUS. */
 struct core_counters {
     uint64_t durable; /* durable tasks that are kept, ended or not */
+    uint64_t constants;
+    uint64_t constant_bytes; /* of their names and values, and some for each */
     uint64_t ready;
     uint64_t leased;
     uint64_t resting; /* failed and waiting for their next try */

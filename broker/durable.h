@@ -140,6 +140,9 @@ enum core_ask {
     ASK_CANCEL,
     ASK_RETRY,
     ASK_LIST,
+    ASK_SET, /* and the two below: see constants.h */
+    ASK_GET,
+    ASK_UNSET,
 };
 
 /* "broker.submit", ...: what a function of the broker does; ASK_NOTHING: it is not one. */

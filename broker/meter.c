@@ -24,6 +24,8 @@ static const struct row {
     {"scoop_tasks_blocked", GAUGE_U64, FIELD(blocked),
      "Tasks that wait for one that did not end well."},
     {"scoop_tasks_durable", GAUGE_U64, FIELD(durable), "Durable tasks kept, ended or not."},
+    {"scoop_constants", GAUGE_U64, FIELD(constants), "Constants that are set."},
+    {"scoop_constant_bytes", GAUGE_U64, FIELD(constant_bytes), "Bytes of these."},
     {"scoop_tasks_accepted_total", COUNTER, FIELD(accepted), "Tasks accepted from clients."},
     {"scoop_tasks_done_total", COUNTER, FIELD(done), "Tasks that ended well."},
     {"scoop_tasks_failed_total", COUNTER, FIELD(failed), "Tasks that ended otherwise."},

@@ -6,6 +6,7 @@
 #include "base/link.h"
 #include "base/roster.h"
 #include "base/wire.h"
+#include "constants.h"
 #include "core.h"
 #include "durable.h"
 #include "inputs.h"
@@ -59,15 +60,16 @@ struct session_task {
 struct session {
     struct peer *peer; /* borrowed: FUNCTION and SUBMIT came from it, RESULTS go to it */
     struct ready_queue ready;
-    struct roster tasks;       /* of struct session_task: accepted and not yet delivered */
-    uint64_t bytes;            /* of their arguments */
-    struct blob *results;      /* frame being filled, NULL: none */
-    uint32_t wants;            /* kinds of notes, as HELLO said */
-    struct blob *notes;        /* frame being filled, NULL: none */
-    uint64_t notes_dropped;    /* since the last one that was sent */
-    uint64_t kept;             /* bytes of results that are inputs of its tasks */
-    struct blob *needs;        /* frame being filled, NULL: none */
-    struct session *turn_next; /* in its ring of turns */
+    struct roster tasks;        /* of struct session_task: accepted and not yet delivered */
+    uint64_t bytes;             /* of their arguments */
+    struct blob *results;       /* frame being filled, NULL: none */
+    uint32_t wants;             /* kinds of notes, as HELLO said */
+    struct blob *notes;         /* frame being filled, NULL: none */
+    uint64_t notes_dropped;     /* since the last one that was sent */
+    uint64_t kept;              /* bytes of results that are inputs of its tasks */
+    struct constant *constants; /* that it has set, and that end with it; utlist DL */
+    struct blob *needs;         /* frame being filled, NULL: none */
+    struct session *turn_next;  /* in its ring of turns */
     struct session *turn_prev;
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
 };
@@ -135,6 +137,7 @@ struct core {
     struct task_slab slab;
     struct timers timers;
     struct durables durables;
+    struct constants constants;
     struct core_counters counters;
 };
 

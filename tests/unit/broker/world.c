@@ -59,6 +59,11 @@ static void take_results(struct end *end, uint32_t count, struct wire_cursor *bo
         end->results[end->result_count].outcome = result.outcome;
         end->results[end->result_count].attempts = result.attempts;
         end->results[end->result_count].code = failure.code;
+        end->results[end->result_count].bytes = result.bytes.size;
+        wire_text_copy(failure.text, end->results[end->result_count].text,
+                       sizeof(end->results[0].text));
+        end->results[end->result_count].last_byte =
+            result.bytes.size != 0 ? result.bytes.data[result.bytes.size - 1] : 0;
         end->results[end->result_count++].first_byte =
             result.bytes.size != 0 ? result.bytes.data[0] : 0;
     }

@@ -38,6 +38,9 @@ struct end {
         uint16_t attempts;
         uint32_t code;
         uint8_t first_byte;
+        uint8_t last_byte;
+        size_t bytes;
+        char text[400]; /* of a failure; "": it ended well */
     } results[TASKS_MAX];
     uint32_t result_count;
     struct {
