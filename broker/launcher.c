@@ -211,6 +211,10 @@ static void take_end(struct launcher *launcher, struct host *host, int64_t now_m
     log_quote(quoted, sizeof(quoted), said);
     log_warn("worker_ended", "addr=%s worker=%s lasted_ms=%lld ssh=\"%s\"", host->text,
              host->answer.host, (long long)lasted_ms, quoted);
+    if (is_own(launcher)) {
+        printf("scoop: host %s: its worker ended, and is started again\n", host->text);
+        fflush(stdout);
+    }
     if (lasted_ms >= STEADY_MS)
         host->failures = 0;
     end_session(launcher, host);

@@ -1,5 +1,6 @@
 """`scoop run --hosts`: workers on other hosts over the user's own ssh, with a real sshd on loopback."""
 
+import json
 import os
 import signal
 
@@ -109,6 +110,18 @@ def test_a_host_that_forbids_tunnels_says_so(scoop, sshd, remote):
     assert done.returncode == 1
     assert done.stderr.startswith("scoop: host 127.0.0.2 is not used: ssh ended with exit code 255: "
                                   "Error: remote port forwarding failed for listen port 2")
+
+
+def test_a_worker_that_ends_is_told_and_started_again(started, scoop, site, sshd, remote, private):
+    run = started("run", "--hosts", f"{sshd('127.0.0.2')}:2", *remote, "sh", "-c", "echo begun; exec sleep 100")
+    run.wait_for("begun", stdout=True)
+    broker = f"ipc://{next(private.iterdir())}/client"
+    worker = json.loads(scoop("workers", "--json", "--broker", broker).stdout)[0]
+    os.kill(worker["pid"], signal.SIGKILL)
+    run.wait_for("scoop: host 127.0.0.2: its worker ended, and is started again")
+    eventually(lambda: "workers=1 threads=2>" in scoop("info", "--broker", broker).stdout, "it is back")
+    assert worker["pid"] not in [w["pid"] for w in json.loads(
+        scoop("workers", "--json", "--broker", broker).stdout) if w["state"] == "ready"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
