@@ -310,7 +310,7 @@ static enum wire_outcome call(struct executor *e,
     if (d->function->invoke_bytes != NULL)
         argument = keep_argument(e, argument, task->bytes);
     const enum wire_outcome outcome = function_call(d->function, argument, task->bytes, &s->output);
-    if (s->open != 0 || s->unsent != NULL)
+    if (s->session != NULL)
         nested_leave(s);
     return outcome;
 }

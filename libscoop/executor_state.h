@@ -128,7 +128,8 @@ int strands_patience_ms(void);
 /* Take in what the agent says of children. False: nothing had come. */
 bool nested_collect(void);
 
-/* The running task has ended: forget those of its children that have not. */
+/* The running task, which had a session, has ended: forget those of its children that have not, and
+ * the callbacks of the others. */
 void nested_leave(struct strand *strand);
 
 #endif

@@ -286,4 +286,5 @@ void nested_leave(struct strand *s)
         else
             no++;
     }
+    session_clear_desk(s->session);
 }

@@ -434,6 +434,12 @@ struct watch *session_take_from_desk(scoop_session *s)
     return watch;
 }
 
+void session_clear_desk(scoop_session *s)
+{
+    while (session_take_from_desk(s) != NULL)
+        continue;
+}
+
 void session_unwatch_at_desk(scoop_session *s, struct watch *watch)
 {
     pthread_mutex_lock(&s->lock);

@@ -92,6 +92,10 @@ NODISCARD int session_watch_at_desk(scoop_session *session, struct watch *watch,
  * session still. */
 struct watch *session_take_from_desk(scoop_session *session);
 
+/* Nobody will be called any more for what has ended: the function whose session it is has returned.
+ */
+void session_clear_desk(scoop_session *session);
+
 /* Take back a watch of a desk, of whichever thread, taken or not. */
 void session_unwatch_at_desk(scoop_session *session, struct watch *watch);
 

@@ -1,5 +1,6 @@
 """Many futures at once: waiting for some of them, in the order of their ends, and callbacks."""
 
+import json
 import os
 import pathlib
 
@@ -118,15 +119,35 @@ def test_workers_are_waited_for_and_the_deadline_is_kept():
     assert serially("workers", 3) == "ok\nok\n\nkept: 1\n"
 
 
-def test_each_runs_once_on_every_worker(start, tmp_path):
+@pytest.fixture
+def cluster(start, tmp_path):
+    """A broker and as many workers as wanted: cluster(3, slots=2) is their list; cluster.env."""
     folder = tmp_path / "cluster"
     folder.mkdir(mode=0o700)
     start("scoop-broker", "--client-listen", f"ipc://{folder}/client", "--worker-listen",
           f"ipc://{folder}/worker")
-    workers = [start("scoop-worker", "run", "--broker", f"ipc://{folder}/worker", "--slots", 2,
-                     "--programs", pathlib.Path(FUTURES).parent, ready=None) for _ in range(3)]
-    done = run(FUTURES, "each", 6, env={"SCOOP_BROKER": f"ipc://{folder}/client"})
+    programs = f"{pathlib.Path(FUTURES).parent}:{binary('examples')}"
+
+    def workers(count, slots):
+        return [start("scoop-worker", "run", "--broker", f"ipc://{folder}/worker", "--slots", slots,
+                      "--programs", programs, ready=None) for _ in range(count)]
+    workers.env = {"SCOOP_BROKER": f"ipc://{folder}/client"}
+    return workers
+
+
+def test_each_runs_once_on_every_worker(cluster):
+    workers = cluster(3, slots=2)
+    done = run(FUTURES, "each", 6, env=cluster.env)
     assert sorted(done.stdout.splitlines()) == sorted(f"{HOST} {w.pid}" for w in workers)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_map_reduce_is_a_tree_of_tasks_whatever_the_slots(cluster, slots):
+    cluster(1, slots)
+    assert run("examples/map_reduce", 1000, env=cluster.env, timeout=60).stdout == "871: 178 steps\n"
+    # Each of the thousand tasks does one element and adds the sums of the halves that it gave away.
+    info = json.loads(run("scoop", "info", "--json", env=cluster.env).stdout)
+    assert info["done"] == 1000
 
 
 def test_serially_each_is_here():
@@ -174,3 +195,10 @@ def test_a_sum_fails_as_its_element_and_leaves_the_result_alone(count):
 def test_every_call_may_be_made_beside_others_from_many_threads():
     done = run("scoop", "run", "-n", 2, THREADS, 27, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "243 of 243\n", "")
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize("slots", [1, 3])
+def test_every_call_that_waits_may_be_made_inside_a_function_and_none_is_left_to_the_next(slots):
+    done = run("scoop", "run", "-n", slots, THREADS, 80, "inside", timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "80 of 80\n", "")

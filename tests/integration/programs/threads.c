@@ -1,5 +1,5 @@
-/* A program for tests: every call that scoop.h allows beside others, from many threads at once.
- * `threads ROUNDS`: prints how many of the threads' rounds were right. */
+/* A program for tests: every call that scoop.h allows beside others, from many threads at once, or
+ * from many functions at once. `threads ROUNDS [inside]`: prints how many of the rounds were right. */
 #include <scoop.h>
 
 #include <poll.h>
@@ -107,7 +107,8 @@ static bool with_callbacks(scoop_session *session)
         scoop_then(futures[i], check_thread, context);
     /* Another thread's scoop_process() may take the readiness away: no wait for ever. */
     for (int i = 0; i < 50 && called < TASKS / 2; i++) {
-        poll(&polled, 1, 10);
+        if (polled.fd >= 0) /* inside a function there is none */
+            poll(&polled, 1, 10);
         scoop_process(session);
     }
     scoop_wait_all(futures, TASKS, SCOOP_FOREVER, NULL);
@@ -211,6 +212,76 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* ---- inside of functions ---- */
+
+/* Of one call; it stays, as do futures that have ended and that nobody freed. */
+struct call {
+    bool returned;
+    int called;
+};
+
+static int called_late;
+
+static void note_call(scoop_future *future, void *context)
+{
+    struct call *call = context;
+
+    (void)future;
+    call->called++;
+    called_late += call->returned;
+}
+
+/* Leaves all to the library: futures that have ended or not, with callbacks that are due or not. No
+ * callback may be called when the function has returned. */
+static bool with_nothing_freed(scoop_session *session)
+{
+    struct call *call = calloc(1, sizeof(*call));
+    scoop_future *futures[TASKS];
+
+    if (call == NULL || start(session, futures) != 0)
+        return false;
+    for (int i = 0; i < TASKS; i++)
+        scoop_then(futures[i], note_call, call);
+    /* Without waiting, where other slots compute it: callbacks are due, and not called. */
+    for (int i = 0; i < 30 && !scoop_done(futures[TASKS - 1]); i++)
+        poll(NULL, 0, 1);
+    call->returned = true;
+    return call->called == 0 && called_late == 0;
+}
+
+static bool (*const ways_inside[])(scoop_session *session) = {
+    with_map,        with_wait_any, with_iterator, with_callbacks,
+    with_forgetting, with_stream,   with_an_error, with_nothing_freed,
+};
+
+#define WAYS_INSIDE (sizeof(ways_inside) / sizeof(ways_inside[0]))
+
+SCOOP_FUNCTION(int, goes_one_way, unsigned way)
+{
+    return ways_inside[way % WAYS_INSIDE](NULL);
+}
+
+static int inside(void)
+{
+    unsigned *in = calloc(rounds, sizeof(*in));
+    int *out = calloc(rounds, sizeof(*out));
+    unsigned right = 0;
+
+    for (unsigned i = 0; in != NULL && i < rounds; i++)
+        in[i] = i;
+    if (out == NULL || scoop_map(goes_one_way, in, out, rounds) != SCOOP_OK)
+        return scoop_report();
+    for (unsigned i = 0; i < rounds; i++) {
+        right += out[i] == 1;
+        if (out[i] != 1)
+            printf("way %u: %d\n", i % (unsigned)WAYS_INSIDE, out[i]);
+    }
+    printf("%u of %u\n", right, rounds);
+    free(in);
+    free(out);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t threads[WAYS];
@@ -219,6 +290,8 @@ int main(int argc, char **argv)
 
     scoop_init(&argc, &argv);
     rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
+    if (argc > 2)
+        return inside();
     other = scoop_open(NULL);
     shared = scoop_submit(plus_one, 41);
     if (other == NULL || shared == NULL)
