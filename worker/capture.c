@@ -19,7 +19,7 @@
  * closed by exec. */
 enum { CHILD_OUT, CHILD_ERR, CHILD_FAILURE, CHILD_ENDS };
 
-/* ---- in the child ---- */
+/* ---- in the child, which borrows the memory of its parent until it execs ---- */
 
 _Noreturn static void run_child(char *const *words, const int ends[CHILD_ENDS], pid_t parent)
 {
@@ -167,7 +167,7 @@ static int
 run_and_read(char *const *words, int ours[CHILD_ENDS], int theirs[CHILD_ENDS], struct capture *c)
 {
     const pid_t parent = getpid();
-    const pid_t pid = fork();
+    const pid_t pid = vfork(); /* 10 000 times echo: 9.1 s; with fork(), 11.4 s */
 
     if (pid < 0)
         return -errno;
