@@ -274,6 +274,7 @@ def test_refuses_a_program_with_a_name_that_is_none(broker, agent, name):
     broker.tasks([(1, f, int32(1)), (2, g, int32(-2))])
     refused, fine = broker.wait_for([1, 2])
     assert refused.kind == REFUSED_TASK and fine.bytes == int32(2)
+    process.wait_for("ev=program_refused")
     assert process.log.count("ev=program_refused") == 1
 
 
@@ -382,7 +383,7 @@ def test_what_the_process_used_is_evidence(broker, agent):
     crashed = broker.wait_for([1, 2])[1]
     used = re.search(r"used (\d+\.\d\d) s user, ", failure(crashed).text)
     assert float(used.group(1)) >= 0.05
-    assert 'reason="signal 11 (Segmentation fault); used ' in process.log
+    process.wait_for('reason="signal 11 (Segmentation fault); used ')
 
 
 def test_a_flood_of_output_is_rate_limited(broker, agent):
@@ -517,7 +518,7 @@ def test_kills_what_still_runs_when_the_grace_is_over(broker, agent):
     process.send_signal(signal.SIGTERM)
     broker.pump_until(lambda: BYE in broker.seen, 3, "BYE")
     assert process.wait(3) == 0
-    assert not is_alive(executor)
+    eventually(lambda: not is_alive(executor), "the end of the executor", 3)
     assert 1 not in broker.outcomes
 
 
