@@ -252,10 +252,12 @@ int login_own(const struct login_own *own,
     for (const char *word = strtok_r(out->text, " ", &save); word != NULL;
          word = strtok_r(NULL, " ", &save))
         fits = fits && push(out, &n, word);
+    if (n == 0)
+        return -EINVAL;
     const char *const tail[] = {"--", host, own->remote, NULL};
     fits = fits && push_all(out, &n, tunnel != NULL ? forwarding : no_forwarding);
     if (!fits || !push_options(out, &n, own_options, COUNT_OF(own_options)) ||
         !push_all(out, &n, tail))
         return -E2BIG;
-    return n > 0 ? 0 : -EINVAL;
+    return 0;
 }

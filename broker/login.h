@@ -58,7 +58,7 @@ struct login_own {
 bool login_is_here(const char *host);
 
 /* `host`, and `tunnel`, are borrowed while *out is used. `tunnel` is what ssh's -R takes, NULL: none is
- * wanted. -E2BIG: too many words. */
+ * wanted. -E2BIG: too many words; -EINVAL: no client. */
 NODISCARD int login_own(const struct login_own *own,
                         const char *host,
                         const char *tunnel,
