@@ -22,11 +22,15 @@ int journal_fd(const struct journal *journal)
     return journal->bell;
 }
 
-void journal_take(struct journal *journal, struct journal_news *out)
+void journal_drain(struct journal *journal)
 {
     uint64_t rings = 0;
 
     (void)!read(journal->bell, &rings, sizeof(rings));
+}
+
+void journal_take(struct journal *journal, struct journal_news *out)
+{
     pthread_mutex_lock(&journal->lock);
     *out = journal->news;
     out->open = out->open && journal->replay.head == NULL;

@@ -73,6 +73,9 @@ struct journal_news {
     uint32_t losses;
 };
 
+/* Not readable any more, until there is news. Before the calls below: so none is missed. */
+void journal_drain(struct journal *journal);
+
 /* How things stand. */
 void journal_take(struct journal *journal, struct journal_news *out);
 

@@ -284,6 +284,7 @@ static void read_journal(struct loop *loop)
 
     if (loop->journal == NULL)
         return;
+    journal_drain(loop->journal);
     if (!loop->news.open)
         read_entries(loop);
     journal_take(loop->journal, &news);

@@ -48,7 +48,7 @@ static void show_news(struct journal *journal)
     static const char *const states[] = {"away", "full", "up", "ended"};
     struct journal_news news;
 
-    journal_take(journal, &news);
+    journal_drain(journal);
     show_replay(journal);
     journal_take(journal, &news);
     if (news.open && !shown.open)
