@@ -3,7 +3,9 @@ A test's name is the sentence that it checks; "durables" leaves a line for each 
 
 import collections
 import json
+import math
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -198,6 +200,19 @@ def test_a_bad_setting_of_the_journal_ends_the_broker_with_one_line(tmp_path, ar
                 *arguments)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == f"scoop-broker: {problem}"
+
+
+def test_the_example_starts_in_one_program_and_finishes_in_another(idle):
+    idle.start_broker()
+    for _ in range(2):
+        started = run("examples/durable", "start", env={"SCOOP_BROKER": idle.url})
+        assert started.stdout == "8 slices are in the broker's journal; this program need not stay\n"
+    idle.broker.kill()
+    idle.start_broker()
+    idle.start_worker(programs=pathlib.Path(binary("examples/durable")).parent)
+    finished = run("examples/durable", "finish", env={"SCOOP_BROKER": idle.url})
+    assert abs(float(finished.stdout) - math.pi ** 2 / 6) < 1.3e-7, finished.stderr
+    assert run("examples/durable", "finish", env={"SCOOP_BROKER": idle.url}).returncode == 1, "they are forgotten"
 
 
 # ---- the command line ----
