@@ -48,7 +48,7 @@ static bool answer_is_possible(struct executor *e, const struct channel_outcome 
 {
     const struct task *const task = executor_running(e);
 
-    if (!is_answer(head->outcome) || !is_running(e, head->id))
+    if (task == NULL || (uint32_t)task->id != head->id)
         return false;
     if (head->outcome != WIRE_OK)
         return head->bytes <= FAILURE_BYTES_MAX;
@@ -206,6 +206,8 @@ static bool is_possible(struct executor *e, const struct channel_outcome *head)
         return !e->ready && head->bytes == 0;
     if (!e->ready)
         return false;
+    if (is_answer(head->outcome))
+        return answer_is_possible(e, head);
     switch (head->outcome) {
     case CHANNEL_PARKED: return head->bytes == 0 && is_running(e, head->id);
     case CHANNEL_RESUMED:
@@ -218,13 +220,15 @@ static bool is_possible(struct executor *e, const struct channel_outcome *head)
                head->bytes <= sizeof(struct channel_child) + WIRE_PAYLOAD_MAX;
     case CHANNEL_CANCEL:
     case CHANNEL_ABANDON: return e->nested != NULL && head->bytes == 0;
-    default: return answer_is_possible(e, head);
+    default: return false;
     }
 }
 
 static int
 take_record(const struct taking *t, const struct channel_outcome *head, const uint8_t *body)
 {
+    if (is_answer(head->outcome))
+        return take_answer(t, head, body);
     switch (head->outcome) {
     case CHANNEL_READY: return take_ready(t, head, body);
     case CHANNEL_PARKED: return take_parked(t, head, body);
@@ -233,7 +237,7 @@ take_record(const struct taking *t, const struct channel_outcome *head, const ui
     case CHANNEL_SUBMIT: return take_child(t, head, body);
     case CHANNEL_CANCEL: return take_cancel(t, head, body);
     case CHANNEL_ABANDON: return take_abandon(t, head, body);
-    default: return take_answer(t, head, body);
+    default: return -EPROTO;
     }
 }
 

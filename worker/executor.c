@@ -372,13 +372,6 @@ void executor_kill(struct executor *e, enum executor_blame blame, const struct t
     kill(e->pid, SIGKILL); /* it may not have its own group yet */
 }
 
-struct task *executor_running(struct executor *e)
-{
-    if (e->resumed != NULL)
-        return &e->resumed->task;
-    return e->flying.count != 0 ? task_queue_at(&e->flying, 0) : NULL;
-}
-
 struct task *executor_suspect(struct executor *e)
 {
     const uint32_t low = (uint32_t)e->blame_id;
@@ -401,18 +394,18 @@ static struct task remove_held(struct executor *e, struct held *held)
     return task;
 }
 
-struct task executor_remove(struct executor *e, struct task *task)
+struct task executor_remove(struct executor *e, const struct task *task)
 {
-    const uint32_t low = (uint32_t)task->id;
-    struct held *held = NULL;
+    if (e->flying.count == 0 || task != task_queue_at(&e->flying, 0)) {
+        const uint32_t low = (uint32_t)task->id;
+        struct held *held = NULL;
 
-    HASH_FIND(hh, e->held, &low, sizeof(low), held);
-    if (held != NULL && task == &held->task)
+        HASH_FIND(hh, e->held, &low, sizeof(low), held);
         return remove_held(e, held);
-    const struct task first = task_queue_pop_front(&e->flying);
+    }
     e->begun++;
-    e->cost_ns -= first.cost_ns;
-    return first;
+    e->cost_ns -= task->cost_ns;
+    return task_queue_pop_front(&e->flying);
 }
 
 bool executor_remove_waiting(struct executor *e, struct task *out)

@@ -175,13 +175,18 @@ void executor_unpark(struct executor *executor);
 void executor_kill(struct executor *executor, enum executor_blame blame, const struct task *task);
 
 /* The task that runs, or will be the next to. Borrowed. NULL: none does. */
-struct task *executor_running(struct executor *executor);
+static inline struct task *executor_running(struct executor *executor)
+{
+    if (executor->resumed != NULL)
+        return &executor->resumed->task;
+    return executor->flying.count != 0 ? task_queue_at(&executor->flying, 0) : NULL;
+}
 
 /* The task that it was killed for; else the one that runs. Borrowed. NULL: none. */
 struct task *executor_suspect(struct executor *executor);
 
 /* Take this task out, which is one of the above. The caller owns it. */
-struct task executor_remove(struct executor *executor, struct task *task);
+struct task executor_remove(struct executor *executor, const struct task *task);
 
 /* Take out a task that waits. False: none does. */
 bool executor_remove_waiting(struct executor *executor, struct task *out);

@@ -245,6 +245,42 @@ static int mode_deadline(int number)
     return print_result(scoop_submit(looks_at_the_clock, number));
 }
 
+/* A child that runs elsewhere: the parent only waits with a deadline, which keeps its process. */
+SCOOP_FUNCTION(int, waits_apart, int ms)
+{
+    scoop_future *const future = scoop_submit(sleeps, ms);
+
+    witness("parent");
+    (void)scoop_wait(future, 60000);
+    return result_of(future);
+}
+
+static int mode_pair(int number)
+{
+    return print_result(scoop_submit(waits_apart, number));
+}
+
+/* 20 sleep, on few slots: how many of them were stopped, and how many never ran, as two digits each. */
+SCOOP_FUNCTION(int, cancels, int ms)
+{
+    scoop_future *all[20];
+    int counts[5] = {0};
+
+    for (int i = 0; i < 20; i++)
+        all[i] = scoop_submit(sleeps, ms);
+    (void)scoop_wait(all[0], 500);
+    for (int i = 0; i < 20; i++)
+        counts[scoop_cancel(all[i], 5000)]++;
+    for (int i = 0; i < 20; i++)
+        scoop_future_free(all[i]);
+    return counts[SCOOP_STOPPED] * 100 + counts[SCOOP_NEVER_RAN];
+}
+
+static int mode_cancel(int number)
+{
+    return print_result(scoop_submit(cancels, number));
+}
+
 SCOOP_FUNCTION(int, leaves_children, int n)
 {
     for (int i = 0; i < n; i++)
@@ -261,9 +297,9 @@ static int mode_leave(int number)
 SCOOP_FUNCTION(int, takes_them_as_they_end, int n)
 {
     scoop_future *all[3] = {
-        scoop_submit(sleeps, n * 3),
+        scoop_submit(sleeps, n * 8),
         scoop_submit(sleeps, n),
-        scoop_submit(sleeps, n * 2),
+        scoop_submit(sleeps, n * 8),
     };
     size_t first = 0;
     int sum = 0;
@@ -317,7 +353,8 @@ static const struct {
     {"chain", mode_chain},     {"chains", mode_chains}, {"map", mode_map},
     {"futures", mode_futures}, {"bytes", mode_bytes},   {"crash", mode_crash},
     {"sleep", mode_sleep},     {"limit", mode_limit},   {"deadline", mode_deadline},
-    {"leave", mode_leave},     {"any", mode_any},       {"fail", mode_fail},
+    {"leave", mode_leave},     {"any", mode_any},       {"pair", mode_pair},
+    {"cancel", mode_cancel},   {"fail", mode_fail},
 };
 
 int main(int argc, char **argv)
