@@ -169,7 +169,7 @@ struct wire_hello {
     uint32_t pid;
     uint64_t incarnation;   /* random per process life */
     uint32_t slots;         /* agents: 1...WIRE_SLOTS_MAX; clients: 0 */
-    uint32_t wants;         /* clients: bit per enum wire_note_kind that is to be sent; agents: 0 */
+    uint32_t wants;         /* clients: bit per kind of lines that are to be sent; agents: 0 */
     struct wire_bytes host; /* text */
     struct wire_bytes name; /* text: program or "agent" */
     struct wire_bytes version;
@@ -232,6 +232,7 @@ struct wire_options {
     int8_t priority;     /* WIRE_RUN_PRIORITY: -WIRE_PRIORITY_MAX...WIRE_PRIORITY_MAX, as + 128 */
     uint32_t expires_ms; /* WIRE_RUN_EXPIRES: not started for so long: EXPIRED; 0: never */
     uint64_t worker;     /* WIRE_RUN_WORKER: incarnation of the only one to run it; 0: any */
+    bool traced;         /* WIRE_RUN_TRACED: a WIRE_NOTE_SPAN is wanted of each */
 };
 bool wire_options_equal(const struct wire_options *a, const struct wire_options *b);
 /* Is there anything in it that the broker has to remember per task, other than the priority? */
@@ -271,7 +272,8 @@ NODISCARD int wire_put_place(struct blob *b, const struct wire_place *place);
 #define WIRE_RUN_EXPIRES  4U
 #define WIRE_RUN_INPUTS   8U /* u32 count, and so many struct wire_input; of a run of one task */
 #define WIRE_RUN_WORKER   16U
-#define WIRE_RUN_FLAGS    31U
+#define WIRE_RUN_TRACED   32U /* nothing more */
+#define WIRE_RUN_FLAGS    63U
 
 #define WIRE_RUN_BYTES         24 /* of the fixed part */
 #define WIRE_RUN_OPTIONS_BYTES 23 /* of all other parts, inputs apart, at most */
@@ -316,7 +318,7 @@ struct wire_task {
     uint16_t flags;             /* WIRE_TASK_... */
     struct wire_bytes argument; /* u32 length */
 };
-#define WIRE_TASK_SPAN 1U /* its session wants a WIRE_NOTE_SPAN of it */
+#define WIRE_TASK_SPAN 1U /* a WIRE_NOTE_SPAN is wanted of it */
 /* The argument is a bundle: u32 number n of inputs, u32 sizes of the argument and of each input, then
  * the argument and each input. */
 #define WIRE_TASK_BUNDLE 2U
@@ -362,7 +364,7 @@ enum wire_note_kind {
     WIRE_NOTE_STDOUT,  /* bytes: a line that its function printed, without newline */
     WIRE_NOTE_STDERR,  /* likewise */
     WIRE_NOTE_SPAN,    /* bytes: struct wire_span; comes before its outcome */
-    WIRE_NOTE_DROPPED, /* broker -> client; bytes: u64, notes of this session dropped since */
+    WIRE_NOTE_DROPPED, /* bytes: u64, so many notes were dropped before this one */
     WIRE_NOTE_END,
 };
 
@@ -371,7 +373,7 @@ enum wire_note_kind {
 
 #define WIRE_NOTE_BYTES 20 /* without host and bytes */
 struct wire_note {
-    uint64_t task; /* agent -> broker: its id; broker -> client: its number; DROPPED: 0 */
+    uint64_t task; /* agent -> broker: its id; broker -> client: its number */
     uint16_t attempt;
     enum wire_note_kind kind; /* u8 */
     uint8_t reserved;

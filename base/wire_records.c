@@ -182,7 +182,8 @@ int wire_put_function(struct blob *b, const struct wire_function *function)
 bool wire_options_equal(const struct wire_options *a, const struct wire_options *b)
 {
     return a->retries == b->retries && a->backoff_ms == b->backoff_ms &&
-           a->priority == b->priority && a->expires_ms == b->expires_ms && a->worker == b->worker;
+           a->priority == b->priority && a->expires_ms == b->expires_ms && a->worker == b->worker &&
+           a->traced == b->traced;
 }
 
 bool wire_options_need_terms(const struct wire_options *options)
@@ -195,7 +196,7 @@ static unsigned flags_of(const struct wire_options *options)
     return (options->retries != 0 ? WIRE_RUN_RETRIES : 0) |
            (options->priority != 0 ? WIRE_RUN_PRIORITY : 0) |
            (options->expires_ms != 0 ? WIRE_RUN_EXPIRES : 0) |
-           (options->worker != 0 ? WIRE_RUN_WORKER : 0);
+           (options->worker != 0 ? WIRE_RUN_WORKER : 0) | (options->traced ? WIRE_RUN_TRACED : 0);
 }
 
 static void get_options(struct wire_cursor *c, unsigned flags, struct wire_options *out)
@@ -215,6 +216,7 @@ static void get_options(struct wire_cursor *c, unsigned flags, struct wire_optio
         out->expires_ms = wire_get_u32(c);
     if ((flags & WIRE_RUN_WORKER) != 0)
         out->worker = wire_get_u64(c);
+    out->traced = (flags & WIRE_RUN_TRACED) != 0;
     if (out->retries > WIRE_RETRIES_MAX || out->backoff_ms > WIRE_BACKOFF_MAX)
         c->bad = true;
 }

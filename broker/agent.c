@@ -124,9 +124,8 @@ static int argument_of(const struct task *task, struct blob **bundle, struct wir
 
 static uint16_t flags_of(const struct task *task)
 {
-    const bool span = (task->session->wants >> WIRE_NOTE_SPAN & 1) != 0;
-
-    return (uint16_t)((span ? WIRE_TASK_SPAN : 0) | (has_inputs(task) ? WIRE_TASK_BUNDLE : 0));
+    return (uint16_t)((task->traced ? WIRE_TASK_SPAN : 0) |
+                      (has_inputs(task) ? WIRE_TASK_BUNDLE : 0));
 }
 
 static int append_task(struct core *core, struct agent *agent, const struct task *task)

@@ -23,11 +23,11 @@ static int append(struct core *core, struct session *s, const struct wire_note *
     return 0;
 }
 
-/* Its number in place of the notes that were dropped before this one. */
-static int tell_dropped(struct core *core, struct session *s)
+/* Tell how many notes were dropped before one of task `no`. */
+static int tell_dropped(struct core *core, struct session *s, uint64_t no)
 {
     struct blob *number CLEANUP(blob_unref_p) = blob_new(sizeof(uint64_t));
-    struct wire_note note = {.kind = WIRE_NOTE_DROPPED};
+    struct wire_note note = {.task = no, .kind = WIRE_NOTE_DROPPED};
 
     if (number == NULL)
         return -ENOMEM;
@@ -48,13 +48,32 @@ static bool has_room(const struct session *s, const struct wire_note *note)
 
 static void pass_on(struct core *core, struct session *s, struct wire_note *note)
 {
-    if (has_room(s, note) && (s->notes_dropped == 0 || tell_dropped(core, s) == 0) &&
+    if (has_room(s, note) && (s->notes_dropped == 0 || tell_dropped(core, s, note->task) == 0) &&
         append(core, s, note) == 0) {
         peer_touch(core, s->peer);
         return;
     }
     s->notes_dropped++;
     core->counters.notes_dropped++;
+}
+
+/* An agent dropped notes of this task's children. */
+static void count_dropped(struct core *core, struct session *s, const struct wire_note *note)
+{
+    struct wire_cursor at = {.at = note->bytes.data, .end = note->bytes.data + note->bytes.size};
+    const uint64_t count = wire_get_u64(&at);
+
+    if (at.bad)
+        return;
+    s->notes_dropped += count;
+    core->counters.notes_dropped += count;
+}
+
+static bool is_wanted(const struct task *task, enum wire_note_kind kind)
+{
+    if (kind == WIRE_NOTE_SPAN)
+        return task->traced;
+    return kind == WIRE_NOTE_DROPPED || (task->session->wants >> kind & 1) != 0;
 }
 
 int notes_take(struct core *core,
@@ -65,16 +84,19 @@ int notes_take(struct core *core,
     struct wire_note note;
 
     for (uint32_t i = 0; i < header->count; i++) {
-        if (wire_get_note(body, &note) != 0 || note.kind == WIRE_NOTE_DROPPED)
+        if (wire_get_note(body, &note) != 0)
             return -EPROTO;
         const struct task *task = task_find(&core->slab, note.task);
 
         /* It may come too late, or of an attempt that nobody waits for. */
         if (task == NULL || task->agent != agent || task->attempt != note.attempt ||
-            task->session == NULL || (task->session->wants >> note.kind & 1) == 0)
+            task->session == NULL || !is_wanted(task, note.kind))
             continue;
         note.task = task->no;
-        pass_on(core, task->session, &note);
+        if (note.kind == WIRE_NOTE_DROPPED)
+            count_dropped(core, task->session, &note);
+        else
+            pass_on(core, task->session, &note);
     }
     return wire_read_ok(body);
 }

@@ -13,6 +13,9 @@ int session_open(struct core *core, struct peer *peer)
     if (s == NULL)
         return -ENOMEM;
     s->peer = peer;
+    /* An agent hands on what its tasks' children print. */
+    if (peer->role == WIRE_AGENT)
+        s->wants = 1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR;
     roster_init(&s->tasks, sizeof(struct session_task));
     peer->session = s;
     core->counters.sessions += peer->role == WIRE_CLIENT;
@@ -119,6 +122,7 @@ int session_define(struct core *core, struct session *s, struct wire_cursor *bod
 static int apply_options(struct core *core, struct task *task, const struct wire_options *options)
 {
     task->priority = options->priority;
+    task->traced = options->traced;
     if (!wire_options_need_terms(options))
         return 0;
     task->terms = terms_new(options);

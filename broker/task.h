@@ -93,6 +93,7 @@ struct task {
     uint8_t losses : 4;
     int8_t priority; /* among its session's tasks */
     bool parked;     /* it waits for its children, as its agent says */
+    bool traced;     /* its submitter wants to know when it ran */
 };
 
 /* The id that agents see; never 0. */

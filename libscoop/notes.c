@@ -25,8 +25,6 @@ uint32_t notes_wanted(const struct notes *notes)
         return 0;
     if (notes->printer != NULL)
         wanted |= 1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR;
-    if (notes->trace != NULL)
-        wanted |= 1U << WIRE_NOTE_SPAN;
     return wanted;
 }
 

@@ -235,8 +235,10 @@ static void take_requests(scoop_session *s)
         struct job *job = s->inbox;
 
         s->inbox = job->next;
-        if (s->config.trace[0] != '\0')
+        if (s->config.trace[0] != '\0') {
             job->queued_us = clock_wall_us();
+            job->options.traced = true;
+        }
         client_add(&s->client, job);
     }
     s->inbox_tail = &s->inbox;

@@ -181,6 +181,8 @@ static void take_frame(struct agent *a, struct dialler_input *in, int64_t now_ms
         result = take_revoke(a, in, now_ms);
     else if (in->header.type == WIRE_RESULTS)
         result = nested_results(&a->nested, in);
+    else if (in->header.type == WIRE_NOTES)
+        result = nested_notes(&a->nested, &a->report, in);
     if (result == 0)
         return;
     /* What it leased and we could not take would be lost silently: better that all our tasks run

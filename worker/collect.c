@@ -29,6 +29,15 @@ static struct held *find_waiting(const struct executor *e, uint32_t low)
     return held;
 }
 
+const struct task *executor_task(struct executor *e, uint32_t low)
+{
+    if (is_running(e, low))
+        return executor_running(e);
+    const struct held *const held = find_waiting(e, low);
+
+    return held != NULL ? &held->task : NULL;
+}
+
 /* Another task runs from now on. */
 static void turn_over(struct executor *e, int64_t now_ms)
 {
@@ -170,13 +179,14 @@ take_child(const struct taking *t, const struct channel_outcome *head, const uin
     memcpy(&child, body, sizeof(child));
     const struct wire_bytes argument = {body + sizeof(child), head->bytes - sizeof(child)};
     /* One of many may be submitted when others have ended, while their parent waits. */
-    if ((!is_running(e, child.parent) && find_waiting(e, child.parent) == NULL) ||
-        child.function >= e->callee_count || !are_possible(&child.options))
+    if (executor_task(e, child.parent) == NULL || child.function >= e->callee_count ||
+        !are_possible(&child.options))
         return -EPROTO;
     const struct callee *const callee = e->callees[child.function];
     if (callee != NULL && callee->argument_bytes != WIRE_VARIABLE &&
         callee->argument_bytes != argument.size)
         return -EPROTO;
+    child.options.traced = executor_task(e, child.parent)->traced;
     nested_submit(e->nested, e, callee, head->id, &child, argument);
     return 0;
 }
@@ -300,10 +310,19 @@ static int collect_one(const struct taking *t)
 
 static void read_lines(struct executor *e, int64_t now_ms)
 {
+    e->unread = false;
     if (e->out.fd >= 0)
         (void)output_read(&e->out, now_ms);
     if (e->err.fd >= 0)
         (void)output_read(&e->err, now_ms);
+}
+
+void executor_lines(struct executor *e, enum executor_end end, int64_t now_ms)
+{
+    if (e->held != NULL && executor_running(e) == NULL)
+        e->unread = true;
+    else
+        (void)output_read(end == EXECUTOR_STDOUT ? &e->out : &e->err, now_ms);
 }
 
 static bool is_recall_over(const struct executor *e)
@@ -319,13 +338,17 @@ int executor_collect(struct executor *e, struct report *report, int64_t now_ms)
     size_t ready = 0;
     int result = ring_ready(ring, &ready) == 0 ? 1 : -EPROTO;
 
-    /* What was printed before these outcomes were put is in the pipes by now. */
-    if (result == 1 && ready != 0)
-        read_lines(e, now_ms);
-    /* Only what was there when we looked: an executor cannot keep us here, and later outcomes come
-     * with later lines. */
-    while (result == 1 && ring->own - before < ready)
+    /* What was printed before these records were put is in the pipes by now; it belongs to the first
+     * task that runs. Only what was there when we looked: an executor cannot keep us here, and later
+     * records come with later lines. */
+    e->unread |= ready != 0;
+    while (result == 1 && ring->own - before < ready) {
+        if (e->unread && executor_running(e) != NULL)
+            read_lines(e, now_ms);
         result = collect_one(&t);
+    }
+    if (e->unread)
+        read_lines(e, now_ms);
     if (ring->own != before && ring_release(ring))
         ring_wake(&ring->shared->writer_parked);
     if (result < 0)

@@ -104,6 +104,7 @@ struct executor {
     struct executor_watch watches[3];
     struct output out;
     struct output err;
+    bool unread;              /* it printed something: read it when it is known whose it is */
     struct task_queue flying; /* fed and not begun, oldest first; the oldest may be running */
     struct held *held;        /* uthash: set aside; all but `resumed` wait */
     struct held *resumed;     /* the one of them that runs; NULL: none */
@@ -164,6 +165,14 @@ uint32_t executor_behind(const struct executor *executor);
 
 /* Go on with what the rings had no room for. */
 void executor_put_more(struct executor *executor);
+
+/* The task with this low half of its id that runs or waits there. NULL: none. Borrowed until the next
+ * collect. */
+const struct task *executor_task(struct executor *executor, uint32_t low);
+
+/* Something can be read from this end. What a task printed that goes on after waiting waits for the
+ * next collect, which says so. */
+void executor_lines(struct executor *executor, enum executor_end end, int64_t now_ms);
 
 /* Say that the agent is going to sleep and wants to be rung. False: there is something to collect.
  */

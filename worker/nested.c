@@ -217,6 +217,29 @@ void nested_submit(struct nested *n,
     HASH_ADD(own, e->children, number, sizeof(child->number), child);
 }
 
+/* The task that submitted this child; NULL: nobody waits for the child any more. */
+static const struct task *parent_of(const struct nested *n, uint64_t no)
+{
+    const struct child *child = NULL;
+
+    HASH_FIND(hh, n->children, &no, sizeof(no), child);
+    return child != NULL ? executor_task(child->executor, child->parent) : NULL;
+}
+
+int nested_notes(struct nested *n, struct report *report, struct dialler_input *in)
+{
+    for (uint32_t i = 0; i < in->header.count; i++) {
+        struct wire_note note;
+
+        if (wire_get_note(&in->body, &note) != 0)
+            return -EPROTO;
+        const struct task *const parent = parent_of(n, note.task);
+        if (parent != NULL)
+            report_note_of_child(report, parent, &note);
+    }
+    return wire_read_ok(&in->body);
+}
+
 int nested_results(struct nested *n, struct dialler_input *in)
 {
     for (uint32_t i = 0; i < in->header.count; i++) {

@@ -16,6 +16,7 @@
 #include <uthash.h>
 
 struct executor;
+struct report;
 
 /* A task that was submitted and has not ended, as far as is known here. */
 struct child {
@@ -73,6 +74,9 @@ void nested_submit(struct nested *nested,
                    uint32_t number,
                    const struct channel_child *child,
                    struct wire_bytes argument);
+
+/* NOTES of children: hand them on as their parents'. -EPROTO. */
+NODISCARD int nested_notes(struct nested *nested, struct report *report, struct dialler_input *in);
 
 /* RESULTS: hand them to their executors. -EPROTO. */
 NODISCARD int nested_results(struct nested *nested, struct dialler_input *in);

@@ -380,8 +380,8 @@ void pool_event(const struct executor_watch *watch, int64_t now_ms)
         got = read(e->bell, &times, sizeof(times));
         (void)got;
         return;
-    case EXECUTOR_STDOUT: (void)output_read(&e->out, now_ms); return;
-    case EXECUTOR_STDERR: (void)output_read(&e->err, now_ms); return;
+    case EXECUTOR_STDOUT:
+    case EXECUTOR_STDERR: executor_lines(e, watch->end, now_ms); return;
     }
 }
 

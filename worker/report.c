@@ -10,6 +10,26 @@ static void flush_notes(struct report *r)
         r->out_of_memory = true;
 }
 
+static void append_note(struct report *r, const struct wire_note *note)
+{
+    if (r->notes != NULL &&
+        r->notes->size + note->bytes.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
+        flush_notes(r);
+    if (r->notes == NULL)
+        r->notes = dialler_frame(r->dialler, WIRE_NOTES, 512);
+    if (r->notes != NULL && wire_put_note(r->notes, note) == 0)
+        wire_frame_add_count(r->notes, 1);
+}
+
+void report_note_of_child(struct report *r, const struct task *task, const struct wire_note *note)
+{
+    struct wire_note own = *note;
+
+    own.task = task->id;
+    own.attempt = task->attempt;
+    append_note(r, &own);
+}
+
 void report_note(struct report *r,
                  const struct task *task,
                  enum wire_note_kind kind,
@@ -24,12 +44,7 @@ void report_note(struct report *r,
         .bytes = bytes,
     };
 
-    if (r->notes != NULL && r->notes->size + bytes.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
-        flush_notes(r);
-    if (r->notes == NULL)
-        r->notes = dialler_frame(r->dialler, WIRE_NOTES, 512);
-    if (r->notes != NULL && wire_put_note(r->notes, &note) == 0)
-        wire_frame_add_count(r->notes, 1);
+    append_note(r, &note);
 }
 
 static void note_span(struct report *r,

@@ -43,6 +43,11 @@ void report_note(struct report *report,
 /* This task waits for its children now, and takes no slot; or it goes on. */
 void report_parked(struct report *report, const struct task *task, bool parked);
 
+/* Hand on a note of a child of this task as one of the task's own. */
+void report_note_of_child(struct report *report,
+                          const struct task *task,
+                          const struct wire_note *note);
+
 /* Send what has gathered. Without a link it is dropped: the broker knows that we are gone. */
 void report_flush(struct report *report);
 

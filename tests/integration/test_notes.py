@@ -49,6 +49,16 @@ def test_the_last_words_of_a_crashed_function_are_shown():
     assert [LABEL.sub("", line) for line in done.stdout.splitlines()] == 3 * ["last words"]
 
 
+def test_what_children_print_is_shown_and_traced_like_the_rest(tmp_path):
+    trace = tmp_path / "trace.json"
+    done = scoop_run("--trace", trace, SPEAK, "descend")
+    assert done.returncode == 0, done.stderr
+    *lines, _ = done.stdout.splitlines()
+    assert [LABEL.sub("", line) for line in lines] == [f"level {i}" for i in range(1, 6)]
+    tasks = [event for event in json.loads(trace.read_text()) if event["ph"] == "X"]
+    assert [task["name"] for task in tasks] == 5 * ["descend"]
+
+
 def test_a_flood_of_output_is_cut_and_counted_and_holds_up_no_function(tmp_path):
     """Nobody reads the root's stdout for as long as the function prints."""
     done = tmp_path / "done"

@@ -35,6 +35,21 @@ SCOOP_FUNCTION(int, die, int x)
     _exit(3);
 }
 
+/* One line a level, the deepest first. */
+SCOOP_FUNCTION(int, descend, int depth)
+{
+    int below = 0;
+
+    if (depth > 1) {
+        scoop_future *child = scoop_submit(descend, depth - 1);
+        if (child == NULL || scoop_result(child, &below) != SCOOP_OK)
+            scoop_fail(1, "%s", scoop_last_error());
+        scoop_future_free(child);
+    }
+    printf("level %d\n", depth);
+    return below + depth;
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "speak";
@@ -46,7 +61,9 @@ int main(int argc, char **argv)
     scoop_init(&argc, &argv);
     const enum scoop_status status = strcmp(how, "flood") == 0 ? scoop_map(flood, in, out, 1)
                                      : strcmp(how, "die") == 0 ? scoop_map(die, in, out, 1)
-                                                               : scoop_map(speak, in, out, 200);
+                                     : strcmp(how, "descend") == 0
+                                         ? scoop_map(descend, &(int){5}, out, 1)
+                                         : scoop_map(speak, in, out, 200);
     if (status != SCOOP_OK)
         return scoop_report();
     printf("the root's own line, at the end\n");

@@ -26,15 +26,16 @@ Test(notes, that_a_session_does_not_want_are_not_sent)
 {
     struct world w = given_world();
     struct end *agent = given_agent(&w, 1);
-    struct end *client = given_listener(&w, 1U << WIRE_NOTE_SPAN);
+    struct end *client = given_listener(&w, 1U << WIRE_NOTE_STDOUT);
 
     submit(&w, client, 1, 1);
-    cr_assert_eq(agent->tasks[0].flags, WIRE_TASK_SPAN);
+    cr_assert_eq(agent->tasks[0].flags & WIRE_TASK_SPAN, 0);
     tell(&w, agent, &agent->tasks[0], WIRE_NOTE_STDERR, 10);
     tell(&w, agent, &agent->tasks[0], WIRE_NOTE_SPAN, 10);
+    tell(&w, agent, &agent->tasks[0], WIRE_NOTE_STDOUT, 10);
     turn(&w);
     cr_assert_eq(client->note_count, 1);
-    cr_assert_eq(client->notes[0].kind, WIRE_NOTE_SPAN);
+    cr_assert_eq(client->notes[0].kind, WIRE_NOTE_STDOUT);
     finish(&w);
 }
 
