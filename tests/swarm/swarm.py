@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import time
+from functools import partial
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -172,16 +173,23 @@ class Stack:
     def logs(self, service, lines=300):
         """Its log, without the lines of single requests."""
         done = self.lab("docker", "m", "service", "logs", "--no-task-ids", "--tail", lines,
-                        f"{self.name}_{service}", check=False)
+                        f"{self.name}_{service}", check=False, deadline_s=30)
         return "\n".join(line for line in (done.stdout + done.stderr).splitlines()
                          if "ev=request " not in line)
 
     def all_logs(self):
-        parts = [self.lab("docker", "m", "stack", "ps", "--no-trunc", self.name,
-                          check=False).stdout]
-        for service in SERVICES:
-            parts.append(f"---- {service} ----\n{self.logs(service)}")
+        """For whoever reads of a failure; an engine that does not answer is no second one."""
+        parts = []
+        for what, read in [("tasks", self.task_table),
+                           *((service, partial(self.logs, service)) for service in SERVICES)]:
+            try:
+                parts.append(f"---- {what} ----\n{read()}")
+            except subprocess.TimeoutExpired as error:
+                parts.append(f"---- {what} ----\n{error}")
         return "\n".join(parts)
+
+    def task_table(self):
+        return self.lab("docker", "m", "stack", "ps", "--no-trunc", self.name, check=False).stdout
 
     # ---- as a user ----
 
