@@ -55,10 +55,11 @@ struct channel {
 struct channel_task {
     uint32_t bytes;    /* of the body: argument, or the name of a function */
     uint16_t function; /* by order of definition from 0, or one of the values below */
-    uint16_t attempt;
-    uint64_t id; /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
+    uint16_t attempt;  /* and CHANNEL_BUNDLE */
+    uint64_t id;       /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
 };
 
+#define CHANNEL_BUNDLE        0x8000 /* the body is a bundle: see WIRE_TASK_BUNDLE */
 #define CHANNEL_DEFINE        0xffff /* defines the next function; its body is the name */
 #define CHANNEL_RESUME        0xfffe /* end of what was recalled */
 #define CHANNEL_FUNCTIONS_MAX 0xfff0

@@ -67,25 +67,44 @@ struct watch *await_watch(scoop_session *session, struct waiter *waiter, int64_t
     }
 }
 
-bool await_job(scoop_session *session, struct job *job, int64_t deadline)
+static bool await(scoop_session *session, struct job *job, bool patient, int64_t deadline)
 {
     struct waiter waiter;
     struct watch watch = {.index = 0};
 
+    if (session == NULL)
+        return true; /* computed serially: it is done, or blocked */
     waiter_init(&waiter);
+    waiter.tray.patient = patient;
     session_watch(session, &watch, &waiter, job);
-    const bool done = await_watch(session, &waiter, deadline) != NULL;
-    if (!done)
+    const bool told = await_watch(session, &waiter, deadline) != NULL;
+    if (!told)
         session_unwatch(session, &watch, 1);
     waiter_fini(&waiter);
-    return done;
+    return told;
 }
 
+bool await_job(scoop_session *session, struct job *job, int64_t deadline)
+{
+    return await(session, job, true, deadline);
+}
+
+/* What was blocked may be no more when its waiter wakes. */
 bool await_future(scoop_future *future, int64_t deadline)
 {
+    bool told = true;
+
     if (future_is_done(future) && future->callbacks == NULL)
         return true;
-    return await_job(future->session, &future->job, deadline);
+    do {
+        told = await(future->session, &future->job, false, deadline);
+    } while (told && !future_is_done(future) && !atomic_load(&future->job.blocked));
+    return told;
+}
+
+bool await_end(scoop_future *future, int64_t deadline)
+{
+    return future_is_done(future) || await(future->session, &future->job, true, deadline);
 }
 
 enum scoop_status scoop_then(scoop_future *future, scoop_callback *call, void *context)
@@ -99,6 +118,8 @@ enum scoop_status scoop_then(scoop_future *future, scoop_callback *call, void *c
         call(future, context);
         return SCOOP_OK;
     }
+    if (future->session == NULL)
+        return error_set(SCOOP_BLOCKED, "scoop_then: %s is blocked", future->job.function->name);
     struct callback *callback = malloc(sizeof(*callback));
     if (callback == NULL)
         return error_set(SCOOP_NO_MEMORY, "scoop_then: out of memory");

@@ -12,8 +12,12 @@ struct watch *await_watch(scoop_session *session, struct waiter *waiter, int64_t
 /* Wait until the job is done. False: the deadline passed. */
 bool await_job(scoop_session *session, struct job *job, int64_t deadline);
 
-/* The same for a future, with the callbacks of this thread that it has. */
+/* Wait until a future is done, or blocked, and run the callbacks of this thread that it has. False: the
+ * deadline passed. */
 bool await_future(scoop_future *future, int64_t deadline);
+
+/* Wait until it is done, be it blocked meanwhile. */
+bool await_end(scoop_future *future, int64_t deadline);
 
 /* Run what callbacks of this thread are due. NULL is accepted. */
 void await_callbacks(scoop_session *session);

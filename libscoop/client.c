@@ -2,6 +2,8 @@
  * is in `ended` exactly when job->ended == job->count. */
 #include "client.h"
 
+#include "after.h"
+
 #include "function.h"
 
 #include <string.h>
@@ -15,6 +17,7 @@ void client_init(struct client *client, const struct identity *program)
 
 void client_fini(struct client *client)
 {
+    client_drop_inputs(client);
     ledger_fini(&client->ledger);
     free(client->pending);
     client->pending = NULL;
@@ -81,14 +84,32 @@ static void job_has_ended(struct client *client, struct job *job)
 {
     if (job->cancelled)
         forget_cancel(client, job);
+    if (job->ties != NULL) {
+        after_tell(job, &client->blocked);
+        after_end(job);
+    }
     job->next = NULL;
     *client->ended_tail = job;
     client->ended_tail = &job->next;
 }
 
+/* A job is never sent twice: what stands in for one that failed is another job. */
+static void replace(struct client *client, struct job *job)
+{
+    struct job *old = steal(&job->ties->retry_of);
+
+    after_replace(old, job);
+    after_tell(job, &client->blocked);
+    job_unref(old);
+}
+
 void client_add(struct client *client, struct job *job)
 {
-    if (reserve_spans(client, 1) != 0) {
+    const int linked = job->ties != NULL ? after_link(job, &client->blocked) : 0;
+
+    if (job->ties != NULL && job->ties->retry_of != NULL)
+        replace(client, job);
+    if (linked != 0 || reserve_spans(client, 1) != 0) {
         job_refuse(job, SCOOP_NO_MEMORY, "no memory to queue it");
         job_has_ended(client, job);
         return;
@@ -236,6 +257,7 @@ int client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uin
     if (ledger_open(&client->ledger) > 0 && spans_of_ledger(client) != 0)
         return -ENOMEM;
     forget_numbers(client);
+    client_drop_inputs(client);
     memset(client->defined, 0, sizeof(client->defined));
     client->link = link;
     client->credit_tasks = credit_tasks;
@@ -273,7 +295,7 @@ struct filling {
 
 static bool continues_run(const struct filling *f, const struct job *job)
 {
-    return f->run_at != 0 && f->run.function == job->function->number &&
+    return f->run_at != 0 && after_count(job) == 0 && f->run.function == job->function->number &&
            f->run.limit_ms == job->limit_ms && wire_options_equal(&f->run.options, &job->options);
 }
 
@@ -282,7 +304,8 @@ static size_t record_bytes(const struct job *job, uint32_t index)
 {
     const bool variable = job->function->argument_bytes == SCOOP_VARIABLE;
 
-    return job_argument(job, index).size + (variable ? 4 : 0);
+    return job_argument(job, index).size + (variable ? 4 : 0) +
+           (job->ties != NULL ? after_record_bytes(job) : 0);
 }
 
 /* How many tasks of the span go into this frame, and how many bytes they take. */
@@ -317,12 +340,14 @@ static uint32_t count_fitting(const struct client *client,
 /* Number the first n tasks of the span. Returns how many could be. */
 static uint32_t number_tasks(struct client *client, const struct span *span, uint32_t n)
 {
+    const size_t value_bytes = span->job->ties != NULL ? after_value_bytes(span->job) : 0;
+
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t index = span->first + i;
         const struct ledger_entry entry = {
             .job = span->job,
             .index = index,
-            .bytes = (uint32_t)job_argument(span->job, index).size,
+            .bytes = (uint32_t)(job_argument(span->job, index).size + value_bytes),
         };
 
         if (ledger_add(&client->ledger, &entry) != 0)
@@ -330,14 +355,28 @@ static uint32_t number_tasks(struct client *client, const struct span *span, uin
         span->job->sent = true;
         if (span->job->count == 1)
             span->job->no = ledger_next_no(&client->ledger) - 1;
+        if (span->job->ties != NULL)
+            client_tell_takers(client, span->job);
     }
     return n;
+}
+
+static void put_inputs(struct blob *frame, const struct job *job)
+{
+    int result = 0; /* stays so: there is room */
+
+    for (uint32_t i = 0; i < after_count(job) && result == 0; i++) {
+        const struct wire_input input = after_input(&job->ties->after[i]);
+
+        result = wire_put_input(frame, &input);
+    }
 }
 
 static void put_arguments(struct blob *frame, const struct span *span, uint32_t n)
 {
     const struct job *job = span->job;
 
+    put_inputs(frame, job);
     if (job->in_each == NULL) {
         /* They lie side by side in the caller's array: this is the only copy. */
         wire_put_bytes(frame, job_argument(job, span->first).data,
@@ -364,6 +403,7 @@ static int put_run(struct filling *f, const struct span *span, uint32_t n, uint6
         .limit_ms = job->limit_ms,
         .first_no = first_no,
         .options = job->options,
+        .input_count = after_count(job),
     };
 
     wire_frame_add_count(f->frame, n);
@@ -371,15 +411,45 @@ static int put_run(struct filling *f, const struct span *span, uint32_t n, uint6
         wire_run_add_count(f->frame, f->run_at, n);
         return 0;
     }
-    f->run_at = f->frame->size;
+    f->run_at = after_count(job) == 0 ? f->frame->size : 0;
     f->run = run;
     return wire_put_run(f->frame, &run);
+}
+
+/* Inputs and argument together are limited; the front job may have more. False: it has ended. */
+static bool settle_front(struct client *client)
+{
+    struct job *job = span_at(client, 0)->job;
+
+    if (after_count(job) == 0 ||
+        job_argument(job, 0).size + after_value_bytes(job) + 4 * (after_count(job) + 2) <=
+            WIRE_PAYLOAD_MAX)
+        return true;
+    pop_span(client);
+    job_fail_task(job, 0, SCOOP_TOO_LARGE,
+                  "its argument and the results that it waits for are more than a task may have");
+    job_has_ended(client, job);
+    return false;
+}
+
+/* Jobs that wait for one which is not sent yet go behind it. */
+static void put_back_unsendable(struct client *client)
+{
+    for (size_t i = client->pending_count; i > 0; i--) {
+        if (after_is_sendable(span_at(client, 0)->job))
+            return;
+        const struct span span = pop_span(client);
+
+        push_span(client, span);
+    }
 }
 
 /* Move tasks from the front span into the frame. -EAGAIN: none fits (any more), or credit is used
  * up. */
 static int fill_from_front(struct client *client, struct filling *f)
 {
+    if (!settle_front(client))
+        return 0;
     struct span *span = span_at(client, 0);
     const uint64_t first_no = ledger_next_no(&client->ledger);
     size_t bytes = 0;
@@ -412,6 +482,7 @@ static int submit(struct client *client, struct blob **out)
 
     while (result == 0) {
         drop_abandoned_spans(client);
+        put_back_unsendable(client);
         if (client->pending_count == 0 || !is_defined(client, span_at(client, 0)->job->function))
             break;
         result = fill_from_front(client, &f);
@@ -445,9 +516,14 @@ static int cancel(struct client *client, struct blob **out)
 
 int client_next_frame(struct client *client, struct blob **out)
 {
+    if (client->input_count > 0) {
+        *out = client_next_input(client);
+        return 0;
+    }
     if (client->cancels != NULL)
         return cancel(client, out);
     drop_abandoned_spans(client);
+    put_back_unsendable(client);
     if (client->pending_count == 0 || ledger_open(&client->ledger) >= client->credit_tasks)
         return -EAGAIN;
     const struct scoop_function *function = span_at(client, 0)->job->function;

@@ -37,8 +37,12 @@ struct client {
     struct identity program;
     struct job *ended; /* all tasks have ended; oldest first */
     struct job **ended_tail;
-    struct job *cancels; /* to tell the broker of */
-    uint64_t stale;      /* results that belonged to no task */
+    struct job *cancels;  /* to tell the broker of */
+    struct job *blocked;  /* jobs that became blocked: client_take_blocked() */
+    struct blob **inputs; /* INPUT frames to send, oldest first */
+    size_t input_count;
+    bool starved;   /* an INPUT frame could not be made: a new link is needed */
+    uint64_t stale; /* results that belonged to no task */
 };
 
 void client_init(struct client *client, const struct identity *program);
@@ -71,6 +75,24 @@ void client_abandon(struct client *client, struct job *job);
 /* Nobody wants this job of one task any more. It ends here when it was never sent; else the broker is
  * told, and its answer is the outcome. Nothing happens to one that has ended. */
 void client_cancel(struct client *client, struct job *job);
+
+/* The job did not end well: let those that wait for it go on all the same. */
+void client_forgive(struct client *client, struct job *job);
+
+/* Answer what a NEED frame asks for. -EPROTO: malformed. */
+NODISCARD int client_take_needs(struct client *client,
+                                const struct wire_header *header,
+                                struct wire_cursor *body);
+
+/* The oldest INPUT frame; there is one. Owned by the caller. */
+struct blob *client_next_input(struct client *client);
+void client_drop_inputs(struct client *client);
+
+/* A job has got its number: those that wait for it and were sent before it are told. */
+void client_tell_takers(struct client *client, const struct job *job);
+
+/* The next job that has become blocked since the last call. NULL: none. */
+struct job *client_take_blocked(struct client *client);
 
 /* End every task that has not ended with this reason. */
 void client_give_up(struct client *client, enum scoop_status status, const char *text);

@@ -90,6 +90,10 @@ scoop_future *scoop_submit_durable(scoop_session *session,
 {
     const struct scoop_function *ask = NULL;
 
+    if (options != NULL && options->after_count != 0) {
+        error_set(SCOOP_MISUSE, "scoop_submit_durable: option after is for tasks of a session");
+        return NULL;
+    }
     if (check_size(function, size) != SCOOP_OK ||
         choose("broker.submit", &session, &ask) != SCOOP_OK || choose_id(id) != SCOOP_OK)
         return NULL;

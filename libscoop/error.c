@@ -17,6 +17,7 @@ static const char *const words[] = {
     [SCOOP_CANCELLED] = "cancelled",
     [SCOOP_REFUSED] = "refused",
     [SCOOP_EXPIRED] = "expired",
+    [SCOOP_BLOCKED] = "blocked",
     [SCOOP_TIMEOUT] = "timeout",
     [SCOOP_NO_BROKER] = "no broker",
     [SCOOP_DENIED] = "denied",

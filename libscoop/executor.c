@@ -307,9 +307,12 @@ static enum wire_outcome call(struct executor *e,
     s->output.code = 0;
     if (refuse(e, d, s->output.text, sizeof(s->output.text)))
         return WIRE_REFUSED_TASK;
-    if (d->function->invoke_bytes != NULL)
+    const bool bundle = (task->attempt & CHANNEL_BUNDLE) != 0;
+    if (bundle || d->function->invoke_bytes != NULL)
         argument = keep_argument(e, argument, task->bytes);
-    const enum wire_outcome outcome = function_call(d->function, argument, task->bytes, &s->output);
+    const enum wire_outcome outcome =
+        bundle ? function_call_bundle(d->function, argument, task->bytes, &s->output)
+               : function_call(d->function, argument, task->bytes, &s->output);
     if (s->session != NULL)
         nested_leave(s);
     return outcome;

@@ -151,6 +151,7 @@ void output_init(struct scoop_output *out)
     out->data = NULL;
     out->size = 0;
     out->capacity = 0;
+    out->input_count = 0;
     out->failed = false;
     out->forever = false;
     out->code = 0;
@@ -265,10 +266,10 @@ static void invoke(const struct scoop_function *function,
         function->invoke(argument, result);
 }
 
-enum wire_outcome function_call(const struct scoop_function *function,
-                                const void *argument,
-                                size_t size,
-                                struct scoop_output *out)
+static enum wire_outcome call(const struct scoop_function *function,
+                              const void *argument,
+                              size_t size,
+                              struct scoop_output *out)
 {
     out->size = 0;
     out->failed = false;
@@ -282,6 +283,80 @@ enum wire_outcome function_call(const struct scoop_function *function,
     invoke(function, argument, size, out);
     current_output = outer;
     return out->failed ? WIRE_FAILED : WIRE_OK;
+}
+
+enum wire_outcome function_call(const struct scoop_function *function,
+                                const void *argument,
+                                size_t size,
+                                struct scoop_output *out)
+{
+    out->input_count = 0;
+    return call(function, argument, size, out);
+}
+
+enum wire_outcome function_call_bundle(const struct scoop_function *function,
+                                       const void *bundle,
+                                       size_t size,
+                                       struct scoop_output *out)
+{
+    struct wire_cursor c = {.at = bundle, .end = (const uint8_t *)bundle + size};
+
+    out->input_count = wire_get_u32(&c);
+    const size_t argument_bytes = wire_get_u32(&c);
+    out->input_sizes = wire_get_bytes(&c, (size_t)out->input_count * 4).data;
+    const struct wire_bytes argument = wire_get_bytes(&c, argument_bytes);
+    out->inputs = c.at;
+    out->input_index = 0;
+    out->input_offset = 0;
+    if (c.bad) {
+        fail_with(out, 0, "%s: its inputs do not decode", function->name);
+        return WIRE_REFUSED_TASK;
+    }
+    return call(function, argument.data, argument.size, out);
+}
+
+/* ---- inputs ---- */
+
+size_t scoop_input_count(void)
+{
+    return current_output != NULL ? current_output->input_count : 0;
+}
+
+static size_t input_size(const struct scoop_output *out, uint32_t index)
+{
+    const uint8_t *at = out->input_sizes + (size_t)index * 4;
+    struct wire_cursor c = {.at = at, .end = at + 4};
+
+    return wire_get_u32(&c);
+}
+
+bool scoop_input_bytes(size_t index, struct scoop_bytes *bytes)
+{
+    struct scoop_output *out = current_output;
+
+    *bytes = (struct scoop_bytes){NULL, 0};
+    if (out == NULL || index >= out->input_count)
+        return false;
+    if (index < out->input_index) {
+        out->input_index = 0;
+        out->input_offset = 0;
+    }
+    for (; out->input_index < index; out->input_index++)
+        out->input_offset += input_size(out, out->input_index);
+    bytes->size = input_size(out, out->input_index);
+    bytes->data = bytes->size != 0 ? out->inputs + out->input_offset : NULL;
+    return true;
+}
+
+bool scoop_input_copy(size_t index, void *copy, size_t size)
+{
+    struct scoop_bytes bytes;
+
+    if (!scoop_input_bytes(index, &bytes) || bytes.size != size)
+        return false;
+    if (size != 0)
+        memcpy(copy, bytes.data, size);
+    return true;
 }
 
 bool function_has_failed(void)

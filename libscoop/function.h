@@ -32,8 +32,13 @@ struct scoop_output {
     uint8_t *data; /* the result; room of `capacity` bytes, kept from call to call */
     size_t size;
     size_t capacity;
-    bool failed;  /* scoop_fail() was called; code and text are valid */
-    bool forever; /* and trying again is of no use */
+    bool failed;                /* scoop_fail() was called; code and text are valid */
+    bool forever;               /* and trying again is of no use */
+    uint32_t input_count;       /* results of other tasks that came with the argument */
+    const uint8_t *input_sizes; /* as in a bundle */
+    const uint8_t *inputs;
+    uint32_t input_index; /* one that was looked at, and where it begins */
+    size_t input_offset;
     uint32_t code;
     char text[WIRE_TEXT_MAX + 1];
 };
@@ -55,6 +60,11 @@ bool function_has_failed(void);
 /* Make `out` what scoop_fail() of this thread reaches, when another call goes on; returns what it
  * was. */
 struct scoop_output *function_swap_output(struct scoop_output *out);
+/* The same with a bundle of argument and inputs: WIRE_TASK_BUNDLE. */
+enum wire_outcome function_call_bundle(const struct scoop_function *function,
+                                       const void *bundle,
+                                       size_t size,
+                                       struct scoop_output *out);
 
 /* Is a function of this process running in this thread? */
 bool function_is_running(void);

@@ -1,6 +1,7 @@
 /* Futures: a job of one task whose places are inside the future itself. */
 #include "future.h"
 
+#include "after.h"
 #include "await.h"
 #include "error.h"
 #include "options.h"
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-static void future_release(struct job *job)
+void future_destroy(struct job *job)
 {
     struct scoop_future *future = (struct scoop_future *)job;
 
@@ -42,7 +43,7 @@ future_new(const struct scoop_function *function, const void *argument, size_t s
     if (future == NULL)
         return NULL;
     *future = (struct scoop_future){
-        .job = {.function = function, .count = 1},
+        .job = {.function = function, .count = 1, .references = 1},
         .argument = {future->data, size},
     };
     if (size != 0)
@@ -72,6 +73,26 @@ static enum scoop_status start(struct scoop_future *future, int64_t deadline)
     return session_add_held(future->session, &future->job, future->argument.size, deadline);
 }
 
+/* Have it wait for the futures of its options. */
+static enum scoop_status wait_after(struct scoop_future *future,
+                                    const struct scoop_options *options)
+{
+    const size_t count = options != NULL ? options->after_count : 0;
+
+    if (count != 0 && session_is_nested(future->session))
+        return error_set(SCOOP_MISUSE,
+                         "%s: option after is not for functions on workers: wait there",
+                         future->job.function->name);
+    for (size_t i = 0; i < count; i++) {
+        if (options->after[i] == NULL || options->after[i]->session != future->session)
+            return error_set(SCOOP_MISUSE, "%s: after[%zu] is %s", future->job.function->name, i,
+                             options->after[i] == NULL ? "NULL" : "of another session");
+    }
+    if (count != 0 && after_set(&future->job, options->after, (uint32_t)count) != 0)
+        return error_set(SCOOP_NO_MEMORY, "%s: out of memory", future->job.function->name);
+    return SCOOP_OK;
+}
+
 enum scoop_status future_submit(scoop_session *session,
                                 const struct scoop_options *options,
                                 const struct scoop_function *function,
@@ -86,11 +107,13 @@ enum scoop_status future_submit(scoop_session *session,
     future->session = session;
     enum scoop_status status = options_apply(&future->job, options);
     if (status == SCOOP_OK)
+        status = wait_after(future, options);
+    if (status == SCOOP_OK)
         status = start(future, deadline);
     if (status == SCOOP_OK)
         *out = future;
     else
-        future_release(&future->job);
+        job_unref(&future->job);
     return status;
 }
 
@@ -114,7 +137,7 @@ bool scoop_done(scoop_future *future)
 {
     if (future == NULL)
         return false;
-    if (!future_is_done(future))
+    if (!future_is_done(future) && future->session != NULL)
         session_look(future->session);
     return future_is_done(future);
 }
@@ -123,8 +146,12 @@ enum scoop_status scoop_wait(scoop_future *future, int deadline_ms)
 {
     if (future == NULL)
         return error_set(SCOOP_MISUSE, "scoop_wait: there is no future");
-    if (await_future(future, program_deadline(deadline_ms)))
+    const bool told = await_future(future, program_deadline(deadline_ms));
+    if (future_is_done(future))
         return SCOOP_OK;
+    if (told)
+        return error_set(SCOOP_BLOCKED, "%s: blocked, as a task that it waits for did not end well",
+                         future->job.function->name);
     return error_set(SCOOP_TIMEOUT, "%s: not done within %d ms", future->job.function->name,
                      deadline_ms);
 }
@@ -191,9 +218,11 @@ enum scoop_cancelled scoop_cancel(scoop_future *future, int deadline_ms)
         error_set(SCOOP_MISUSE, "scoop_cancel: there is no future");
         return SCOOP_UNANSWERED;
     }
-    if (!future_is_done(future))
+    if (future->session == NULL)
+        serial_cancel(&future->job);
+    else if (!future_is_done(future))
         session_cancel(future->session, &future->job);
-    if (!await_future(future, program_deadline(deadline_ms))) {
+    if (!await_end(future, program_deadline(deadline_ms))) {
         error_set(SCOOP_TIMEOUT, "%s: it is not known within %d ms what became of it",
                   future->job.function->name, deadline_ms);
         return SCOOP_UNANSWERED;
@@ -204,13 +233,78 @@ enum scoop_cancelled scoop_cancel(scoop_future *future, int deadline_ms)
                : SCOOP_TOO_LATE;
 }
 
+/* A future that did not end well. */
+static enum scoop_status check_failed(const scoop_future *future, const char *call)
+{
+    if (future == NULL)
+        return error_set(SCOOP_MISUSE, "%s: there is no future", call);
+    if (!future_is_done(future))
+        return error_set(SCOOP_MISUSE, "%s: %s has not ended", call, future->job.function->name);
+    if (future->job.failures == 0)
+        return error_set(SCOOP_MISUSE, "%s: %s ended well", call, future->job.function->name);
+    return SCOOP_OK;
+}
+
+/* The same task once more, with what it waited for. NULL: the last error is set. */
+static struct scoop_future *twin_of(scoop_future *failed)
+{
+    const struct job *old = &failed->job;
+    struct scoop_future *twin =
+        future_new(old->function, failed->argument.data, failed->argument.size);
+
+    if (twin == NULL || ties_make(&twin->job) != 0 || after_copy(&twin->job, old) != 0) {
+        error_set(SCOOP_NO_MEMORY, "%s: out of memory", old->function->name);
+        if (twin != NULL)
+            job_unref(&twin->job);
+        return NULL;
+    }
+    twin->session = failed->session;
+    twin->job.limit_ms = old->limit_ms;
+    twin->job.options = old->options;
+    after_stand_in(&twin->job, &failed->job);
+    return twin;
+}
+
+scoop_future *scoop_retry(scoop_future *failed)
+{
+    if (check_failed(failed, "scoop_retry") != SCOOP_OK)
+        return NULL;
+    struct scoop_future *twin = twin_of(failed);
+
+    if (twin == NULL)
+        return NULL;
+    if (start(twin, INT64_MAX) != SCOOP_OK) {
+        job_unref(&twin->job);
+        return NULL;
+    }
+    /* From now on nobody finds blocked what waits for it. */
+    if (twin->session != NULL)
+        session_settle(twin->session);
+    return twin;
+}
+
+enum scoop_status scoop_forgive(scoop_future *failed)
+{
+    const enum scoop_status status = check_failed(failed, "scoop_forgive");
+
+    if (status != SCOOP_OK)
+        return status;
+    if (failed->session != NULL)
+        session_forgive(failed->session, &failed->job);
+    else
+        serial_forgive(&failed->job);
+    return SCOOP_OK;
+}
+
 void scoop_future_free(scoop_future *future)
 {
     if (future == NULL)
         return;
     callbacks_drop(future);
-    if (future_is_done(future))
-        future_release(&future->job);
+    if (future->session == NULL)
+        serial_drop(&future->job);
+    else if (future_is_done(future))
+        job_unref(&future->job);
     else
-        session_forget(future->session, &future->job, future_release);
+        session_forget(future->session, &future->job, job_unref);
 }

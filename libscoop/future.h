@@ -17,6 +17,9 @@ struct scoop_future {
     unsigned char data[];      /* the argument; behind it the result, when its size is fixed */
 };
 
+/* Free a future by its job, which nobody holds. See job_unref(). */
+void future_destroy(struct job *job);
+
 static inline bool future_is_done(const scoop_future *future)
 {
     return atomic_load_explicit(&future->job.done, memory_order_acquire);

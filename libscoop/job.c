@@ -34,6 +34,13 @@ struct wire_bytes job_argument(const struct job *job, uint32_t index)
     return (struct wire_bytes){job->in + index * size, size};
 }
 
+struct wire_bytes job_value(const struct job *job)
+{
+    if (job->out_each != NULL)
+        return (struct wire_bytes){job->out_each[0].data, job->out_each[0].size};
+    return (struct wire_bytes){job->out, job->function->result_bytes};
+}
+
 static struct failure *
 failure_new(uint32_t index, enum scoop_status status, const struct wire_failure *wire)
 {

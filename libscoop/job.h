@@ -44,6 +44,10 @@ struct job {
     bool cancelled;          /* the caller has asked for its end */
     struct job *next_cancel; /* of those that the broker is to be told of */
     bool abandoned;          /* nobody waits: touch no place, ask for no argument */
+    bool forgotten;          /* its caller has left it, but others wait for its result */
+    struct ties *ties;      /* with jobs that wait for each other, see after.h; owned; NULL: none */
+    atomic_uint references; /* of a future's job: its caller, and those that wait for it */
+    atomic_bool blocked;    /* it waits for one that did not end well */
     /* Below: under the session's lock, except that `done` may be read by anybody. */
     atomic_bool done;      /* all have ended: the job is the caller's again */
     struct watch *watches; /* who is told when it is done; newest first */
@@ -65,6 +69,9 @@ struct wire_bytes job_argument(const struct job *job, uint32_t index);
 
 /* What an outcome of the wire is for callers. */
 enum scoop_status job_status_of(enum wire_outcome outcome);
+
+/* The result of a job of one task that has ended well; borrowed. */
+struct wire_bytes job_value(const struct job *job);
 
 /* Store the outcome of one task that had none. True: it was the last. */
 bool job_end_task(struct job *job, uint32_t index, const struct wire_result *result);

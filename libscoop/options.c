@@ -16,6 +16,11 @@ enum scoop_status options_apply(struct job *job, const struct scoop_options *opt
 {
     if (options == NULL)
         return SCOOP_OK;
+    if (options->after_count > WIRE_INPUTS_MAX)
+        return error_set(SCOOP_MISUSE, "%s: option after_count is %zu, must be at most %d",
+                         job->function->name, options->after_count, WIRE_INPUTS_MAX);
+    if (options->after_count != 0 && job->references == 0)
+        return error_set(SCOOP_MISUSE, "%s: option after is for single tasks", job->function->name);
     if (options->retries > SCOOP_RETRIES_MAX)
         return out_of_range(job, "retries", options->retries, 0, SCOOP_RETRIES_MAX);
     if (options->backoff_ms > WIRE_BACKOFF_MAX)

@@ -491,21 +491,50 @@ void session_forget(scoop_session *s, struct job *job, void (*release)(struct jo
         nested_drop(s->strand, job, release);
 }
 
-void session_cancel(scoop_session *s, struct job *job)
+/* Have it done by whoever drives; returns when it is. */
+static void
+request(scoop_session *s, struct job *job, void (*carry_out)(struct client *, struct job *))
 {
-    struct cancel request = {.job = job};
+    struct request request = {.carry_out = carry_out, .job = job};
 
-    if (s->strand != NULL) {
-        nested_cancel_job(s->strand, job);
-        return;
-    }
     pthread_mutex_lock(&s->lock);
-    request.next = s->cancels;
-    s->cancels = &request;
+    request.next = s->requests;
+    s->requests = &request;
     session_wake(s);
     while (!request.taken)
         wait_on(s, &s->changed, INT64_MAX);
     pthread_mutex_unlock(&s->lock);
+}
+
+void session_cancel(scoop_session *s, struct job *job)
+{
+    if (s->strand != NULL)
+        nested_cancel_job(s->strand, job);
+    else
+        request(s, job, client_cancel);
+}
+
+static void do_nothing(struct client *client, struct job *job)
+{
+    (void)client;
+    (void)job;
+}
+
+void session_settle(scoop_session *s)
+{
+    if (s->strand == NULL)
+        request(s, NULL, do_nothing);
+}
+
+bool session_is_nested(const scoop_session *s)
+{
+    return s != NULL && s->strand != NULL;
+}
+
+void session_forgive(scoop_session *s, struct job *job)
+{
+    if (s->strand == NULL) /* else nothing waits for it */
+        request(s, job, client_forgive);
 }
 
 static void drop_query(scoop_session *s, struct query *query)

@@ -110,6 +110,15 @@ void session_forget(scoop_session *session, struct job *job, void (*release)(str
  * was taken: the job may be left then. */
 void session_cancel(scoop_session *session, struct job *job);
 
+/* Returns when all that was handed over has been taken in. */
+void session_settle(scoop_session *session);
+
+/* Is it that of a function that runs on a worker? */
+bool session_is_nested(const scoop_session *session);
+
+/* Let those that wait for this job, which did not end well, go on. */
+void session_forgive(scoop_session *session, struct job *job);
+
 struct query {
     struct blob *status; /* the STATUS frame; owned by the asker */
     struct query *next;

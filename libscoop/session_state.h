@@ -21,10 +21,11 @@ enum state {
     STATE_DENIED, /* the broker refused us; see `why` */
 };
 
-struct cancel {
+struct request {
+    void (*carry_out)(struct client *client, struct job *job);
     struct job *job;
     bool taken;
-    struct cancel *next;
+    struct request *next;
 };
 
 struct scoop_session {
@@ -44,8 +45,8 @@ struct scoop_session {
     char why[512];
     struct job *inbox;
     struct job **inbox_tail;
-    struct job *leaving;    /* jobs that were abandoned */
-    struct cancel *cancels; /* requests of session_cancel() */
+    struct job *leaving;      /* jobs that were abandoned */
+    struct request *requests; /* of session_cancel() and the like */
     struct query *queries;
     struct desk *desks;
     int ended_fd;      /* eventfd that tells programs of futures that ended; -1: not asked for */

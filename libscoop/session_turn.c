@@ -137,6 +137,8 @@ static void take_frame(scoop_session *s, struct dialler_input *in)
         result = client_take_results(&s->client, &in->header, &in->body);
     else if (in->header.type == WIRE_NOTES)
         result = notes_take(s->notes, &s->client.ledger, &in->header, &in->body);
+    else if (in->header.type == WIRE_NEED)
+        result = client_take_needs(&s->client, &in->header, &in->body);
     /* What does not decode is lost, and with it results: a new link brings them again. */
     if (result != 0)
         hang_up(s);
@@ -194,6 +196,8 @@ static void send_all(scoop_session *s)
             return;
         }
     }
+    if (s->client.starved)
+        hang_up(s); /* likewise for what could not be made */
 }
 
 /* ---- what others ask of it ---- */
@@ -209,6 +213,8 @@ static void leave_jobs(scoop_session *s)
             *job->left = true;
         if (atomic_load_explicit(&job->done, memory_order_relaxed))
             job->release(job);
+        else if (atomic_load(&job->references) > 1)
+            job->forgotten = true;
         else
             client_abandon(&s->client, job);
     }
@@ -216,13 +222,13 @@ static void leave_jobs(scoop_session *s)
 }
 
 /* The lock is held. */
-static void cancel_jobs(scoop_session *s)
+static void carry_out_requests(scoop_session *s)
 {
-    while (s->cancels != NULL) {
-        struct cancel *request = s->cancels;
+    while (s->requests != NULL) {
+        struct request *request = s->requests;
 
-        s->cancels = request->next;
-        client_cancel(&s->client, request->job);
+        s->requests = request->next;
+        request->carry_out(&s->client, request->job);
         request->taken = true;
     }
     pthread_cond_broadcast(&s->changed);
@@ -242,8 +248,8 @@ static void take_requests(scoop_session *s)
         client_add(&s->client, job);
     }
     s->inbox_tail = &s->inbox;
-    if (s->cancels != NULL)
-        cancel_jobs(s);
+    if (s->requests != NULL)
+        carry_out_requests(s);
     if (s->leaving != NULL)
         leave_jobs(s);
     const bool denied = s->state == STATE_DENIED;
@@ -270,7 +276,7 @@ static void finish_job(scoop_session *s, struct job *job)
         s->held_bytes -= job->held_bytes;
         raise_descriptor(s);
     }
-    if (job->abandoned) {
+    if (job->abandoned || job->forgotten) {
         job->release(job);
         return;
     }
@@ -281,11 +287,15 @@ static void finish_job(scoop_session *s, struct job *job)
 
 static void finish_jobs(scoop_session *s)
 {
+    struct job *blocked = client_take_blocked(&s->client);
     struct job *job = client_take_ended(&s->client);
 
-    if (job == NULL)
+    if (job == NULL && blocked == NULL)
         return;
     pthread_mutex_lock(&s->lock);
+    /* First: one of these may have ended meanwhile. */
+    for (; blocked != NULL; blocked = client_take_blocked(&s->client))
+        job_tell_blocked(blocked);
     for (; job != NULL; job = client_take_ended(&s->client))
         finish_job(s, job);
     if (s->waiting_for_room > 0)
@@ -407,7 +417,7 @@ void session_drive(scoop_session *s, int64_t until_ms)
 
 bool session_has_work(const scoop_session *s)
 {
-    return !s->idle || s->inbox != NULL || s->leaving != NULL || s->cancels != NULL ||
+    return !s->idle || s->inbox != NULL || s->leaving != NULL || s->requests != NULL ||
            s->queries != NULL;
 }
 

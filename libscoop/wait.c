@@ -85,20 +85,23 @@ scoop_wait_all(scoop_future *const *futures, size_t n, int deadline_ms, size_t *
 {
     const int64_t deadline = program_deadline(deadline_ms);
     size_t ended = 0;
+    size_t blocked = 0;
     bool in_time = true;
 
     for (size_t i = 0; i < n; i++) {
-        if (futures[i] == NULL)
+        if (futures[i] != NULL && in_time)
+            in_time = await_future(futures[i], deadline);
+        if (futures[i] == NULL || future_is_done(futures[i]))
             ended++;
-        else if (in_time)
-            ended += in_time = await_future(futures[i], deadline);
         else
-            ended += future_is_done(futures[i]);
+            blocked += in_time;
     }
     if (done != NULL)
         *done = ended;
     if (ended == n)
         return SCOOP_OK;
+    if (in_time)
+        return error_set(SCOOP_BLOCKED, "%zu of %zu futures are blocked", blocked, n);
     return error_set(SCOOP_TIMEOUT, "%zu of %zu futures were not done within %d ms", n - ended, n,
                      deadline_ms);
 }

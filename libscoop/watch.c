@@ -45,7 +45,8 @@ static void enter_tray(struct watch *watch)
 void watch_job(struct watch *watch, struct tray *tray, struct job *job)
 {
     watch->tray = tray;
-    if (atomic_load_explicit(&job->done, memory_order_acquire))
+    if (atomic_load_explicit(&job->done, memory_order_acquire) ||
+        (!tray->patient && atomic_load(&job->blocked)))
         enter_tray(watch);
     else
         put(watch, &job->watches);
@@ -60,14 +61,17 @@ struct watch *tray_take(struct tray *tray)
     return watch;
 }
 
-void job_tell(struct job *job)
+/* Move watches of the job, oldest first: all, or those of impatient trays. */
+static void move_watches(struct job *job, bool all)
 {
     struct watch *oldest = NULL;
+    struct watch *next = NULL;
 
     /* The job's list has the newest first. */
-    while (job->watches != NULL) {
-        struct watch *watch = job->watches;
-
+    for (struct watch *watch = job->watches; watch != NULL; watch = next) {
+        next = watch->next;
+        if (!all && watch->tray->patient)
+            continue;
         watch_leave(watch);
         put(watch, &oldest);
     }
@@ -77,6 +81,16 @@ void job_tell(struct job *job)
         watch_leave(watch);
         enter_tray(watch);
     }
+}
+
+void job_tell(struct job *job)
+{
+    move_watches(job, true);
+}
+
+void job_tell_blocked(struct job *job)
+{
+    move_watches(job, false);
 }
 
 /* ---- desks ---- */
@@ -118,6 +132,7 @@ struct desk *desk_open(struct desk **desks)
         return NULL;
     *desk = (struct desk){.owner = self(), .next = *desks};
     tray_init(&desk->tray, wake_thread);
+    desk->tray.patient = true;
     *desks = desk;
     return desk;
 }

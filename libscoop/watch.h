@@ -22,6 +22,7 @@ struct tray {
     struct watch *ended; /* of jobs that are done, oldest end first */
     struct watch **tail;
     void (*wake)(struct tray *tray); /* called when the first one comes */
+    bool patient;                    /* for ends only: not for jobs that are blocked */
 };
 
 struct watch {
@@ -34,7 +35,7 @@ struct watch {
 void tray_init(struct tray *tray, void (*wake)(struct tray *tray));
 
 /* Tie `job` to `tray`; the watch belongs to its owner, who keeps it where it is until it was taken
- * or has left. Of a job that is done it goes to the tray at once. */
+ * or has left. Of a job that is done, or is blocked, it goes to the tray at once. */
 void watch_job(struct watch *watch, struct tray *tray, struct job *job);
 
 /* Be in no list any more, whichever it was in. */
@@ -45,6 +46,9 @@ struct watch *tray_take(struct tray *tray);
 
 /* Move all watches of a job to their trays: it is done, or will be forgotten. */
 void job_tell(struct job *job);
+
+/* The same but for patient trays: it is blocked. */
+void job_tell_blocked(struct job *job);
 
 struct desk {
     struct tray tray;

@@ -111,6 +111,7 @@ take_task(struct agent *a, struct blob *frame, const struct wire_task *wire, int
         .session = wire->session,
         .attempt = wire->attempt,
         .traced = (wire->flags & WIRE_TASK_SPAN) != 0,
+        .bundle = (wire->flags & WIRE_TASK_BUNDLE) != 0,
     };
 
     if (task.function == NULL)

@@ -162,7 +162,7 @@ static void put_task(struct executor *e, const struct task *task)
     const struct channel_task head = {
         .bytes = task->argument_bytes,
         .function = (uint16_t)(e->numbers[task->function->index] - 1),
-        .attempt = task->attempt,
+        .attempt = (uint16_t)(task->attempt | (task->bundle ? CHANNEL_BUNDLE : 0)),
         .id = task->id,
     };
     const size_t total = channel_record_bytes(head.bytes);

@@ -42,6 +42,7 @@ struct task {
     uint16_t attempt;
     uint16_t lane; /* of the executor that runs it */
     bool traced;   /* its session wants a span of it */
+    bool bundle;   /* its argument is one: see WIRE_TASK_BUNDLE */
     uint8_t
         setbacks; /* executors that ended while it waited in them, through no fault of its own */
     bool revoked;

@@ -98,6 +98,7 @@ enum scoop_status {
     SCOOP_REFUSED,   /* the workers have no such program or function, or a different one; or the
                       * broker does not keep a durable task */
     SCOOP_EXPIRED,   /* not started within its expires_ms */
+    SCOOP_BLOCKED,   /* not ended: a task that it waits for did not end well; see scoop_retry() */
     /* The call could not do it. */
     SCOOP_TIMEOUT,     /* the deadline of the call passed; the task goes on */
     SCOOP_NO_BROKER,   /* not reachable, or gone for too long */
@@ -140,6 +141,7 @@ SCOOP_API void scoop_fini(void);
 typedef struct scoop_session scoop_session; /* opaque; one connection to one broker */
 typedef struct scoop_future scoop_future;   /* opaque; handle of one task */
 struct scoop_output;                        /* opaque; where a bytes function writes its result */
+struct scoop_bytes;
 
 /* One registered function. Filled in by the macros; never changed after main() started. */
 struct scoop_function {
@@ -172,6 +174,17 @@ SCOOP_API void scoop_fail(int code, const char *format, ...) __attribute__((form
 /* The same for a failure that trying again cannot mend: no retry (see struct scoop_options). */
 SCOOP_API void scoop_fail_forever(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Inside a function: how many results of other tasks came with it (scoop_options.after). */
+SCOOP_API size_t scoop_input_count(void);
+
+/* The one at `index`: its bytes as they lie in memory, borrowed while the function runs, not aligned;
+ * none ({NULL, 0}) of a task that was forgiven. False, and *out is {NULL, 0}: there is no such one. */
+SCOOP_API bool scoop_input_bytes(size_t index, struct scoop_bytes *out);
+
+/* bool scoop_input(index, pointer): copy it to *pointer. False: there is none, or it has another size. */
+#define scoop_input(index, pointer) scoop_input_copy(index, pointer, sizeof(*(pointer)))
+SCOOP_API bool scoop_input_copy(size_t index, void *out, size_t size);
 
 /* Inside a bytes function: append to the result. False: above SCOOP_PAYLOAD_MAX or out of memory;
  * the task has failed, return. */
@@ -219,6 +232,12 @@ struct scoop_options {
     /* Run it on this worker only, when a slot is free there: its incarnation, as scoop_cluster()
      * tells. SCOOP_LOST: it has left, or was lost. 0: on any. Means nothing to durable tasks. */
     uint64_t worker;
+    /* For scoop_submit(): the task waits until these futures of the same session have ended well, and
+     * gets their results, in this order: scoop_input(). They need not be kept. When one of them does
+     * not end well the task is blocked: see scoop_retry(). NULL, 0: none; at most 65536. Not for tasks
+     * that functions submit on workers: those may wait themselves */
+    scoop_future *const *after;
+    size_t after_count;
 };
 
 #define SCOOP_RETRIES_MAX  1000
@@ -322,6 +341,18 @@ enum scoop_cancelled {
  * No answer within deadline_ms (SCOOP_FOREVER: no deadline): SCOOP_UNANSWERED; the request stands, and
  * may be made again to wait for its answer. A NULL future is SCOOP_UNANSWERED, too. */
 SCOOP_API enum scoop_cancelled scoop_cancel(scoop_future *future, int deadline_ms);
+
+/* The task did not end well, and others wait for it (scoop_options.after): they are blocked. That shows
+ * in scoop_cluster(); scoop_wait() and scoop_result() of them, and of what waits for them in turn, return
+ * SCOOP_BLOCKED at once, and they stay what they are until one of these is called, or they are cancelled.
+ *
+ * scoop_retry(): run it once more, as a new task with the same function, argument and options; what waits
+ * for `failed` waits for that one from now on. `failed` stays as it is. Owned by the caller:
+ * scoop_future_free(). NULL: SCOOP_MISUSE (it has not ended, or ended well), or as scoop_submit_with().
+ *
+ * scoop_forgive(): what waits for it goes on, and gets no bytes in its place. */
+SCOOP_API scoop_future *scoop_retry(scoop_future *failed);
+SCOOP_API enum scoop_status scoop_forgive(scoop_future *failed);
 
 /* Forget the future. A task that has not ended goes on unnoticed. NULL is accepted. */
 SCOOP_API void scoop_future_free(scoop_future *future);
