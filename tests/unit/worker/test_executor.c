@@ -263,6 +263,12 @@ ParameterizedTestParameters(executor, is_not_believed_nonsense)
         {"a failure without bytes", {.bytes = 0, .id = 1, .outcome = WIRE_FAILED}},
         {"an endless failure", {.bytes = 1U << 30, .id = 1, .outcome = WIRE_FAILED}},
         {"ready again", {.bytes = 0, .id = 1, .outcome = CHANNEL_READY}},
+        {"another task waits", {.bytes = 0, .id = 2, .outcome = CHANNEL_PARKED}},
+        {"waiting with bytes", {.bytes = 16, .id = 1, .outcome = CHANNEL_PARKED}},
+        {"what never waited goes on", {.bytes = 0, .id = 1, .outcome = CHANNEL_RESUMED}},
+        {"a child where there are none", {.bytes = 48, .id = 1, .outcome = CHANNEL_SUBMIT}},
+        {"a name where there are none", {.bytes = 1, .id = 4, .outcome = CHANNEL_NAME}},
+        {"a child of nobody's", {.bytes = 0, .id = 1, .outcome = CHANNEL_ABANDON}},
     };
     return cr_make_param_array(struct nonsense_case, cases, COUNT_OF(cases));
 }
@@ -392,6 +398,112 @@ Test(executor, that_never_answered_is_blamed_on_its_first_task)
     struct stage s = given_an_executor();
 
     feed(&s, 2);
+    cr_assert(executor_had_begun(s.executor));
+    after(&s);
+}
+
+/* ---- tasks that wait ---- */
+
+static void put_change(struct stage *s, uint64_t id, uint16_t kind)
+{
+    put(s, (struct channel_outcome){.id = (uint32_t)id, .outcome = kind});
+}
+
+/* Two tasks were fed, and the first waits for its children. */
+static struct stage given_a_task_that_waits(void)
+{
+    struct stage s = given_an_executor();
+
+    feed(&s, 2);
+    claim(&s);
+    put_change(&s, 1, CHANNEL_PARKED);
+    cr_assert_eq(collect(&s), 0);
+    return s;
+}
+
+Test(executor, answers_in_another_order_when_tasks_wait)
+{
+    struct stage s = given_a_task_that_waits();
+
+    cr_assert_eq(executor_running(s.executor)->id, 2);
+    claim(&s);
+    put_ok(&s, 2);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_null(executor_running(s.executor));
+    put_change(&s, 1, CHANNEL_RESUMED);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_eq(executor_running(s.executor)->id, 1);
+    put_ok(&s, 1);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_eq(s.report.counts[WIRE_OK], 2);
+    cr_assert_null(s.executor->held);
+    after(&s);
+}
+
+Test(executor, is_not_believed_an_answer_of_a_task_that_waits)
+{
+    struct stage s = given_a_task_that_waits();
+
+    put_ok(&s, 1);
+    cr_assert_eq(collect(&s), -EPROTO);
+    after(&s);
+}
+
+Test(executor, gives_back_what_it_has_not_begun_when_others_wait)
+{
+    struct stage s = given_a_task_that_waits();
+    struct task_queue queue = {0};
+
+    feed(&s, 2);
+    claim(&s);
+    cr_assert_eq(executor_recall(s.executor, &queue), 0);
+    cr_assert_eq(queue.count, 2);
+    cr_assert_eq(executor_running(s.executor)->id, 2);
+    task_queue_fini(&queue);
+    after(&s);
+}
+
+Test(executor, is_fed_nothing_while_a_task_has_to_go_on_in_time)
+{
+    struct stage s = given_an_executor();
+    const struct task task = next_task(&s, 4);
+
+    feed(&s, 1);
+    claim(&s);
+    put(&s, (struct channel_outcome){.id = 2, .outcome = CHANNEL_PARKED, .flags = CHANNEL_TIMED});
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_not(executor_takes(s.executor, &task));
+    put_change(&s, 2, CHANNEL_RESUMED);
+    put_ok(&s, 2);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert(executor_takes(s.executor, &task));
+    blob_unref(task.frame);
+    after(&s);
+}
+
+Test(executor, keeps_tasks_with_setbacks_apart_from_others)
+{
+    struct stage s = given_an_executor();
+    struct task task = next_task(&s, 4);
+
+    task.setbacks = 1;
+    cr_assert(executor_takes(s.executor, &task));
+    feed(&s, 1);
+    cr_assert_not(executor_takes(s.executor, &task));
+    claim(&s);
+    put_change(&s, 2, CHANNEL_PARKED);
+    cr_assert_eq(collect(&s), 0);
+    cr_assert_not(executor_takes(s.executor, &task));
+    blob_unref(task.frame);
+    after(&s);
+}
+
+Test(executor, that_dies_while_all_tasks_wait_has_begun_none)
+{
+    struct stage s = given_a_task_that_waits();
+
+    cr_assert_not(executor_had_begun(s.executor), "not the second task, which is the suspect");
+    claim(&s);
     cr_assert(executor_had_begun(s.executor));
     after(&s);
 }
