@@ -186,6 +186,14 @@ static enum scoop_status reduce(const struct call *c, void *out)
 static enum scoop_status begin(struct call *c, scoop_session *given)
 {
     c->deadline = program_deadline_of(c->options);
+    if (c->options != NULL) {
+        c->tree.children = (struct scoop_options){
+            .limit_ms = c->options->limit_ms,
+            .retries = c->options->retries,
+            .backoff_ms = c->options->backoff_ms,
+            .priority = c->options->priority,
+        };
+    }
     c->tree.leaf = leaf_of(c->tree.count);
     return program_session(given, &c->session);
 }
@@ -200,7 +208,10 @@ enum scoop_status scoop_map_reduce_with(scoop_session *session,
                                         void *out,
                                         size_t out_bytes)
 {
-    struct call c = {.options = options, .tree = {function, combine, in, n, 0}};
+    struct call c = {
+        .options = options,
+        .tree = {.map = function, .combine = combine, .elements = in, .count = n},
+    };
     enum scoop_status status = check(function, combine, in_bytes, out_bytes, n);
 
     if (status == SCOOP_OK)
@@ -276,7 +287,10 @@ enum scoop_status scoop_map_scan_with(scoop_session *session,
                                       size_t out_bytes,
                                       size_t n)
 {
-    struct call c = {.options = options, .tree = {function, combine, in, n, 0}};
+    struct call c = {
+        .options = options,
+        .tree = {.map = function, .combine = combine, .elements = in, .count = n},
+    };
     enum scoop_status status = check(function, combine, in_bytes, out_bytes, n);
 
     if (status == SCOOP_OK)

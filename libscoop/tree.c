@@ -17,6 +17,7 @@ struct head {
     uint64_t leaf;
     uint32_t map_length; /* of its name; 0: none */
     uint32_t combine_length;
+    struct scoop_options children;
 };
 
 size_t tree_value_bytes(const struct tree_call *call)
@@ -46,6 +47,7 @@ int tree_pack(const struct tree_call *call, const void *first, struct scoop_byte
         .leaf = call->leaf,
         .map_length = call->map != NULL ? (uint32_t)strlen(call->map->name) : 0,
         .combine_length = (uint32_t)strlen(call->combine->name),
+        .children = call->children,
     };
     const size_t size = sizeof(head) + head.count * element + head.map_length + head.combine_length;
     uint8_t *data = malloc(size);
@@ -84,6 +86,7 @@ static bool unpack(const void *data, size_t size, struct tree_call *call)
             call->elements = bytes + sizeof(head);
             call->count = head.count;
             call->leaf = head.leaf;
+            call->children = head.children;
         }
         if (call->combine != NULL && (call->map != NULL || head.map_length == 0) &&
             head.count > 0 && head.leaf > 0 &&
@@ -151,12 +154,14 @@ static scoop_future *start(const struct tree_call *call, size_t begin, size_t co
     part.count = count;
     if (tree_pack(&part, NULL, &argument) != 0)
         return NULL;
-    scoop_future *child = scoop_submit_with(NULL, NULL, &tree_reduce, argument.data, argument.size);
+    scoop_future *child =
+        scoop_submit_with(NULL, &call->children, &tree_reduce, argument.data, argument.size);
     scoop_bytes_free(&argument, 1);
     return child;
 }
 
-/* Add a child's value to the sum. */
+/* Add a child's value to the sum. A child that failed was tried as often as was asked: the task that
+ * split it off is not tried again for it. */
 static void add_child(const struct tree_call *call, scoop_future *child, uint8_t *pair, void *sum)
 {
     const size_t size = tree_value_bytes(call);
@@ -167,9 +172,9 @@ static void add_child(const struct tree_call *call, scoop_future *child, uint8_t
         memcpy(pair + size, value.data, size);
         add(call, pair, sum);
     } else if (scoop_error(child, &error) && error.status != SCOOP_OK) {
-        scoop_fail((int)error.code, "%s", error.text);
+        scoop_fail_forever((int)error.code, "%s", error.text);
     } else {
-        scoop_fail(1, "%s", scoop_last_error());
+        scoop_fail_forever(1, "%s", scoop_last_error());
     }
 }
 

@@ -17,7 +17,8 @@ struct tree_call {
     const struct scoop_function *combine; /* of two values to one */
     const uint8_t *elements;
     size_t count;
-    size_t leaf; /* so many elements or fewer are not split */
+    size_t leaf;                   /* so many elements or fewer are not split */
+    struct scoop_options children; /* of the tasks that a task splits off */
 };
 
 /* The bytes of one element, and of one value. */

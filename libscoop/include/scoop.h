@@ -439,7 +439,8 @@ SCOOP_API enum scoop_status scoop_then(scoop_future *future, scoop_callback *cal
  * may be the same. After an error `out` is untouched. */
 #define scoop_map_scan(f, add, in, out, n) scoop_map_scan_on(NULL, NULL, f, add, in, out, n)
 
-/* options->deadline_ms is that of the whole, the other options are those of each of its tasks. */
+/* options->deadline_ms is that of the whole; limit_ms (which counts the waits for other tasks, too),
+ * retries, backoff_ms and priority are those of each of its tasks. */
 #define scoop_map_reduce_on(session, options, f, add, in, n, out)                                  \
     scoop_map_reduce_with(session, options, SCOOP_CHECKED_(f, in, out),                            \
                           SCOOP_CHECKED_REDUCER_(add, out), in, sizeof(*(in)), n, out,             \

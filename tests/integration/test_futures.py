@@ -181,6 +181,14 @@ def test_sums_of_more_than_a_message_holds():
     assert on_slots("large_sums", 300, program=STREAMS) == "1\n"
 
 
+@pytest.mark.parametrize("failures, output, tries", [(2, "ok 28\n", 3), (9, "failed -1\n", 3)])
+def test_a_part_of_a_sum_is_tried_again_as_often_as_asked_and_not_by_its_parents(
+        tmp_path, failures, output, tries):
+    marks = tmp_path / "marks"
+    done = run("scoop", "run", "-n", 2, STREAMS, "retried_sums", failures, env={"MARKS": str(marks)})
+    assert (done.stdout, marks.stat().st_size) == (output, tries)
+
+
 @pytest.mark.parametrize("count", [4, 1000])
 def test_a_sum_fails_as_its_element_and_leaves_the_result_alone(count):
     for output in on_slots("bad_sums", count, program=STREAMS), serially("bad_sums", count, program=STREAMS):

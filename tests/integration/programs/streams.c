@@ -233,12 +233,53 @@ static int mode_bad_sums(int number)
     return 0;
 }
 
+struct marked {
+    int x;
+    int failures; /* of the first tries of element 5 */
+    char file[200];
+};
+
+SCOOP_FUNCTION(int, marks, struct marked m)
+{
+    if (m.x == 5) {
+        FILE *file = fopen(m.file, "a");
+
+        if (file == NULL || fputc('x', file) == EOF || ftell(file) <= m.failures)
+            scoop_fail(3, "once more");
+        if (file != NULL)
+            fclose(file);
+    }
+    return m.x;
+}
+
+/* Element 5 of 8 fails `number` times, of which two retries may make good; MARKS counts its tries. */
+static int mode_retried_sums(int number)
+{
+    const struct scoop_options options = {.retries = 2};
+    const char *file = getenv("MARKS");
+    struct marked in[8];
+    int sum = -1;
+
+    for (int i = 0; i < 8; i++) {
+        in[i] = (struct marked){.x = i, .failures = number};
+        snprintf(in[i].file, sizeof(in[i].file), "%s", file != NULL ? file : "");
+    }
+    printf("%s", scoop_strerror(scoop_map_reduce_on(NULL, &options, marks, add, in, 8, &sum)));
+    printf(" %d\n", sum);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int number);
 } modes[] = {
-    {"stream", mode_stream}, {"late_stream", mode_late_stream}, {"large_stream", mode_large_stream},
-    {"sums", mode_sums},     {"large_sums", mode_large_sums},   {"bad_sums", mode_bad_sums},
+    {"stream", mode_stream},
+    {"late_stream", mode_late_stream},
+    {"large_stream", mode_large_stream},
+    {"sums", mode_sums},
+    {"large_sums", mode_large_sums},
+    {"bad_sums", mode_bad_sums},
+    {"retried_sums", mode_retried_sums},
 };
 
 int main(int argc, char **argv)
