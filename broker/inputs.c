@@ -8,9 +8,10 @@
 #include <string.h>
 #include <utlist.h>
 
+/* Of a task that has some. */
 static struct inputs *inputs_of(const struct task *task)
 {
-    return task->terms != NULL ? task->terms->inputs : NULL;
+    return task->terms->inputs;
 }
 
 /* A source needs terms to hang on. */
@@ -241,10 +242,10 @@ void inputs_source_ended(struct core *core, struct task *task, const struct wire
 
 void inputs_drop(struct task *task)
 {
-    struct inputs *all = inputs_of(task);
-
     if (task->terms == NULL)
         return;
+    struct inputs *all = task->terms->inputs;
+
     while (task->terms->takers != NULL)
         clear(task->terms->takers);
     for (uint32_t i = 0; all != NULL && i < all->count; i++)
