@@ -9,6 +9,25 @@ static size_t page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+const char *channel_damage(int status)
+{
+    static const char *const texts[] = {
+        "a function closed or replaced a descriptor that is not its own",
+        "functions left more than half of the possible files open",
+        "a function changed the working directory, which cannot be set back",
+        "a function changed signals, which cannot be set back",
+        "a function changed the locale, which cannot be set back",
+        "a function lowered a limit or the priority, which cannot be set back",
+        "a function left threads running",
+        "a function left processes running",
+    };
+
+    _Static_assert(COUNT_OF(texts) == CHANNEL_DAMAGE_END - CHANNEL_DAMAGE_FIRST, "one text each");
+    return status >= CHANNEL_DAMAGE_FIRST && status < CHANNEL_DAMAGE_END
+               ? texts[status - CHANNEL_DAMAGE_FIRST]
+               : NULL;
+}
+
 int channel_file(size_t capacity, int *fd)
 {
     return ring_file(page_bytes() + 3 * ring_bytes(capacity), fd);

@@ -38,6 +38,24 @@
 
 #define CHANNEL_CLOSED ((uint64_t)1 << 63)
 
+/* Exit statuses of an executor that ends between two tasks because a function damaged its process. The
+ * agent believes it only when no task had begun. */
+enum channel_damage {
+    CHANNEL_DAMAGE_FIRST = 112,
+    CHANNEL_DAMAGE_DESCRIPTORS = CHANNEL_DAMAGE_FIRST,
+    CHANNEL_DAMAGE_FILES,
+    CHANNEL_DAMAGE_FOLDER,
+    CHANNEL_DAMAGE_SIGNALS,
+    CHANNEL_DAMAGE_LOCALE,
+    CHANNEL_DAMAGE_LIMITS,
+    CHANNEL_DAMAGE_THREADS,
+    CHANNEL_DAMAGE_CHILDREN,
+    CHANNEL_DAMAGE_END,
+};
+
+/* What that status says, for people: "a function left threads running". NULL: it is none of them. */
+const char *channel_damage(int status);
+
 struct channel_shared {
     alignas(RING_LINE) _Atomic uint64_t claim; /* tasks claimed, and CHANNEL_CLOSED */
 };

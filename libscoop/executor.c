@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/wire.h"
 #include "executor_state.h"
+#include "tidy.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -43,8 +44,8 @@ static void ring_bell(const struct executor *e)
     const uint64_t one = 1;
 
     /* EAGAIN: it is ringing already. */
-    if (write(e->bell, &one, sizeof(one)) < 0 && errno != EAGAIN)
-        executor_give_up("a function closed a descriptor that is not its own");
+    if (!tidy_has_bell() || (write(e->bell, &one, sizeof(one)) < 0 && errno != EAGAIN))
+        _exit(CHANNEL_DAMAGE_DESCRIPTORS);
 }
 
 static void release_tasks(struct executor *e)
@@ -115,6 +116,17 @@ static bool spin_for_input(struct executor *e, size_t size)
     return false;
 }
 
+static void sleep_for_input(struct executor *e, size_t size)
+{
+    const int patience_ms = strands_patience_ms();
+    const int tidy_ms = tidy_before_sleep();
+    const bool tidy = tidy_ms >= 0 && (patience_ms < 0 || tidy_ms < patience_ms);
+
+    channel_sleep(&e->channel, e->timed == NULL, e->parked != 0, tidy ? tidy_ms : patience_ms);
+    if (tidy && !have_input(e, size))
+        tidy_idle();
+}
+
 /* Wait until a task may begin, or something else may be done. False: look what that is. */
 static bool wait_for_input(struct executor *e, size_t size)
 {
@@ -123,7 +135,7 @@ static bool wait_for_input(struct executor *e, size_t size)
     release_tasks(e);
     e->free_us = 0;
     if (!spin_for_input(e, size))
-        channel_sleep(&e->channel, e->timed == NULL, e->parked != 0, strands_patience_ms());
+        sleep_for_input(e, size);
     return may_begin(e, size);
 }
 
@@ -327,6 +339,8 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
     s->ran_us = 0;
     s->since_us = e->free_us != 0 ? e->free_us : clock_now_us();
     head.outcome = (uint16_t)call(e, &e->definitions[task->function], task, argument);
+    if ((atomic_load(&e->channel.shared->claim) & ~CHANNEL_CLOSED) != e->claimed)
+        executor_give_up("the shared memory was overwritten");
     executor_end_line();
     e->free_us = clock_now_us();
     head.run_us = (uint32_t)(s->ran_us + (uint64_t)(e->free_us - s->since_us));
@@ -334,10 +348,12 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
     if (head.outcome != WIRE_OK) {
         head.flags |= head.outcome == WIRE_FAILED && s->output.forever ? CHANNEL_FINAL : 0;
         put_failure(e, &head);
-        return;
+    } else {
+        head.bytes = (uint32_t)s->output.size;
+        executor_put(&head, NULL, s->output.data, s->output.size);
     }
-    head.bytes = (uint32_t)s->output.size;
-    executor_put(&head, NULL, s->output.data, s->output.size);
+    if (tidy_after(head.run_us))
+        e->free_us = 0;
 }
 
 /* False: the agent has recalled this task and all after it, up to CHANNEL_RESUME. */
@@ -490,6 +506,7 @@ static void start(struct executor *e)
     e->spins = alone ? 0 : SPINS_MIN;
     /* What a function prints goes to the agent line by line, not when the process ends. */
     setvbuf(stdout, NULL, _IOLBF, 0);
+    tidy_init(e->bell);
 }
 
 _Noreturn void executor_main(void)

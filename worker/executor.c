@@ -420,7 +420,8 @@ bool executor_had_begun(const struct executor *e)
 {
     const uint64_t claimed = atomic_load(&e->channel.shared->claim) & ~CHANNEL_CLOSED;
 
-    return e->resumed != NULL || claimed > e->begun || (e->begun == 0 && e->held == NULL);
+    /* Not "greater": what cannot be was written by the task that ran. */
+    return e->resumed != NULL || claimed != e->begun || (e->begun == 0 && e->held == NULL);
 }
 
 void executor_free(struct executor *e)

@@ -616,8 +616,6 @@ static void remove_executor(struct pool *pool, struct executor *e)
 
 static void bury(struct pool *pool, struct executor *e, struct ending *ending, int64_t now_ms)
 {
-    char text[128];
-
     /* What it answered before its end counts; nonsense at the end is no news. */
     if (e->blame != EXECUTOR_NONSENSE && executor_collect(e, pool->report, now_ms) != 0)
         e->blame = EXECUTOR_NONSENSE;
@@ -625,10 +623,7 @@ static void bury(struct pool *pool, struct executor *e, struct ending *ending, i
     output_finish(&e->err, now_ms);
     ending->out_of_memory = e->blame == EXECUTOR_ALIVE && WIFSIGNALED(ending->status) &&
                             WTERMSIG(ending->status) == SIGKILL && oom_took_one(pool->oom);
-    (void)verdict_status(ending->status, text, sizeof(text));
-    log_event(e->blame == EXECUTOR_DISMISSED ? LOG_DEBUG : LOG_INFO, "executor_ended",
-              "program=%s pid=%d status=\"%s\" tasks=%llu", program_label(e->program), (int)e->pid,
-              text, (unsigned long long)e->answered);
+    verdict_log(e, ending);
     settle_tasks(pool, e, ending);
     remove_executor(pool, e);
 }

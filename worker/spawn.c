@@ -120,6 +120,8 @@ _Noreturn static void run_child(struct launch *launch)
     if (inherited_files.rlim_cur != 0)
         setrlimit(RLIMIT_NOFILE, &inherited_files);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    /* So that it sees what its functions leave behind. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     volunteer();
     if (!place_ends(launch))
         die(launch->path, "prepare");

@@ -44,6 +44,29 @@ describe_end(const struct executor *e, const struct ending *ending, char *text, 
     return code;
 }
 
+/* It ended by itself between two tasks, because one had damaged its process: why. NULL: it did not. */
+static const char *damage_of(const struct executor *e, const struct ending *ending)
+{
+    if (e->blame != EXECUTOR_ALIVE || !WIFEXITED(ending->status) || executor_had_begun(e))
+        return NULL;
+    return channel_damage(WEXITSTATUS(ending->status));
+}
+
+void verdict_log(const struct executor *e, const struct ending *ending)
+{
+    const char *const damage = damage_of(e, ending);
+    char text[128];
+
+    (void)verdict_status(ending->status, text, sizeof(text));
+    if (damage != NULL)
+        log_warn("executor_replaced", "program=%s pid=%d tasks=%llu reason=\"%s\"",
+                 program_label(e->program), (int)e->pid, (unsigned long long)e->answered, damage);
+    else
+        log_event(e->blame == EXECUTOR_DISMISSED ? LOG_DEBUG : LOG_INFO, "executor_ended",
+                  "program=%s pid=%d status=\"%s\" tasks=%llu", program_label(e->program),
+                  (int)e->pid, text, (unsigned long long)e->answered);
+}
+
 /* What happened, in words: one line, with the end of stderr. Returns the code. */
 static uint32_t
 describe_crash(const struct executor *e, const struct ending *ending, char *text, size_t size)

@@ -21,6 +21,9 @@ struct ending {
  * + signal, or the exit status. `status` is waitpid()'s. */
 uint32_t verdict_status(int status, char *text, size_t size);
 
+/* Log the end of this executor, before its tasks are taken out. */
+void verdict_log(const struct executor *executor, const struct ending *ending);
+
 /* Report how `task`, the oldest one of an executor that ended, ended with it: crashed (with what the
  * process had used and the end of stderr), over its limit, or revoked. False, and nothing is reported: it had no part in
  * the end, and runs elsewhere. */

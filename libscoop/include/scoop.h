@@ -63,7 +63,12 @@
  * are revoked, and their futures freed. When the process of a task ends while it waits, the task runs
  * again and submits anew.
  *     SCOOP_STACK_KIB        stack of a task while others wait in its process (1024); memory is taken
- *                            as it is touched */
+ *                            as it is touched
+ *
+ * After a function. What it changed of its process is set back: working directory, umask, signal mask,
+ * alarm, locale, rounding, limits. A process in which it closed our descriptors, or left threads or
+ * processes running, is replaced by a new one; threads are looked for when there was nothing to do
+ * for 5 ms. So make what shall stay, such as a pool of threads, in main() before scoop_init(). */
 #ifndef SCOOP_H
 #define SCOOP_H
 

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from fake_broker import FakeBroker
 from programs import Program, run
 
 
@@ -90,3 +91,26 @@ class Cluster:
 @pytest.fixture
 def cluster(start, tmp_path):
     return Cluster(start, tmp_path / "cluster")
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """A broker in the hands of the test, for one agent."""
+    broker = FakeBroker(f"ipc://{tmp_path}/workers")
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def agent(broker, start, tmp_path):
+    """agent(slots, ...) -> Program, when it has said HELLO."""
+
+    def run(slots=2, *options, environment=None):
+        process = start("scoop-worker", "run", "--broker", f"ipc://{tmp_path}/workers",
+                        "--slots", slots, *options, ready=None, env=environment)
+        broker.wait_for_agent()
+        process.wait_for("link_open")
+        return process
+
+    yield run
+    broker.gone()  # it then leaves without waiting for an answer to its BYE

@@ -53,10 +53,11 @@ def environment(extra=None):
     """A small environment: no setting of the caller's shell reaches the programs."""
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     # A program that a test kills by a signal must die of it, and not of the sanitizer's report.
-    env["ASAN_OPTIONS"] = "abort_on_error=1:handle_segv=0:handle_abort=0"
+    unhandled = ":".join(f"handle_{signal}=0" for signal in ("segv", "abort", "sigill", "sigfpe", "sigbus"))
+    env["ASAN_OPTIONS"] = f"abort_on_error=1:{unhandled}"
     env["UBSAN_OPTIONS"] = "print_stacktrace=1"
     env["TSAN_OPTIONS"] = \
-        f"halt_on_error=1:handle_segv=0:handle_abort=0:suppressions={ROOT}/tests/tsan.supp"
+        f"halt_on_error=1:{unhandled}:suppressions={ROOT}/tests/tsan.supp"
     env.update(extra or {})
     return env
 

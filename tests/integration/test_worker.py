@@ -11,34 +11,12 @@ import time
 
 import pytest
 from fake_broker import (BYE, CANCELLED, CRASHED, DRAIN, FAILED, OK, REFUSED_TASK, TIMEOUT, VARIABLE,
-                         FakeBroker, failure)
+                         failure)
 from programs import children, eventually, is_alive
 
 
 # What a process had used, in the evidence of its crash.
 USED = r"used \d+\.\d\d s user, \d+\.\d\d s system, \d+ MiB"
-
-
-@pytest.fixture
-def broker(tmp_path):
-    broker = FakeBroker(f"ipc://{tmp_path}/workers")
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def agent(broker, start, tmp_path):
-    """agent(slots, ...) -> Program, when it has said HELLO."""
-
-    def run(slots=2, *options, environment=None):
-        process = start("scoop-worker", "run", "--broker", f"ipc://{tmp_path}/workers",
-                        "--slots", slots, *options, ready=None, env=environment)
-        broker.wait_for_agent()
-        process.wait_for("link_open")
-        return process
-
-    yield run
-    broker.gone()  # it then leaves without waiting for an answer to its BYE
 
 
 def int32(value):

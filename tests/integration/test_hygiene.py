@@ -1,0 +1,223 @@
+"""What misbehaving functions do to their executor, their host and the tasks beside and after them: nothing that
+lasts. The functions are those of programs/damage.c; the numbers are rows of the list of faults."""
+
+import hashlib
+import pathlib
+import re
+import signal
+import struct
+import time
+
+import pytest
+from fake_broker import CANCELLED, CRASHED, FAILED, OK, TIMEOUT, VARIABLE, failure
+from programs import binary, eventually, is_alive, processes
+
+PROGRAM = pathlib.Path(binary("../tests/programs/damage"))
+SHA256 = hashlib.sha256(PROGRAM.read_bytes()).digest()
+
+
+class Tasks:
+    """Calls of the program's functions, one after the other or together."""
+
+    def __init__(self, broker, agent):
+        self.broker = broker
+        self.agent = agent
+        self.numbers = {}
+        self.count = 0
+
+    def function(self, name, size=4):
+        if name not in self.numbers:
+            self.numbers[name] = self.broker.function(name, size, size, PROGRAM.name, SHA256)
+        return self.numbers[name]
+
+    def submit(self, name, argument, limit_ms=0):
+        """Its number; `argument` is an int, or the bytes of a bytes function."""
+        self.count += 1
+        number = self.function(name, VARIABLE if isinstance(argument, bytes) else 4)
+        data = argument if isinstance(argument, bytes) else struct.pack("=i", argument)
+        self.broker.tasks([(self.count, number, data, limit_ms, 1)])
+        return self.count
+
+    def end(self, number, seconds=10):
+        return self.broker.wait_for([number], seconds)[0]
+
+    def run(self, name, argument=0, limit_ms=0):
+        return self.end(self.submit(name, argument, limit_ms))
+
+    def value(self, name, argument=0):
+        outcome = self.run(name, argument)
+        assert outcome.kind == OK, failure(outcome).text
+        return struct.unpack("=i", outcome.bytes)[0]
+
+    def text(self, name, argument=0):
+        """Of a task that crashes."""
+        outcome = self.run(name, argument)
+        assert outcome.kind == CRASHED
+        return failure(outcome).text
+
+    def is_replaced(self, pid):
+        """Is that executor gone, without a task that was to blame?"""
+        eventually(lambda: self.broker.pump() and False or not is_alive(pid), f"the end of executor {pid}")
+        return self.value("which") != pid
+
+    def reason(self):
+        """Why an executor was replaced."""
+        line = self.agent.wait_for("ev=executor_replaced")
+        return re.search('reason="([^"]*)"', self.agent.log).group(1) if line else None
+
+
+@pytest.fixture
+def tasks(broker, agent, tmp_path):
+    """tasks(slots, ...) -> Tasks."""
+
+    def begin(slots=1, *options, environment=None):
+        return Tasks(broker, agent(slots, "--programs", PROGRAM.parent, *options, environment=environment))
+
+    return begin
+
+
+# ---- ends ----
+
+
+@pytest.mark.parametrize("name, argument, evidence", [
+    pytest.param("raises", signal.SIGSEGV, "signal 11 (Segmentation fault); ", id="F01"),
+    pytest.param("raises", signal.SIGABRT, "signal 6 (Aborted); ", id="F02"),
+    pytest.param("raises", signal.SIGILL, "signal 4 (Illegal instruction); ", id="F03-ill"),
+    pytest.param("raises", signal.SIGFPE, "signal 8 (Floating point exception); ", id="F03-fpe"),
+    pytest.param("raises", signal.SIGBUS, "signal 7 (Bus error); ", id="F03-bus"),
+    pytest.param("exits", 0, "exit status 0; ", id="F04"),
+    pytest.param("exits", 7, "exit status 7; ", id="F05"),
+    pytest.param("exits", 112, "exit status 112; ", id="F05-as-if-it-were-damage"),
+    pytest.param("exits_in_thread", 9, "exit status 9; ", id="F06"),
+    pytest.param("recurses", 1, "signal 11 (Segmentation fault); ", id="F16"),
+    pytest.param("takes_stack", 1024, "signal 11 (Segmentation fault); ", id="F17"),
+])
+def test_the_end_of_its_process_is_a_crash_with_evidence_and_the_next_task_runs(tasks, name, argument, evidence):
+    t = tasks()
+    pid = t.value("which")
+    text = t.text(name, argument)
+    assert text.startswith(evidence + "used ")
+    if name == "raises":
+        assert text.endswith(f"; stderr: number {int(argument)} comes")
+    assert t.value("which") != pid
+
+
+@pytest.mark.parametrize("deaf", [pytest.param(0, id="F07"), pytest.param(1, id="F08")])
+def test_a_function_that_spins_is_killed_at_its_limit_whatever_signals_it_ignores(tasks, deaf):
+    t = tasks()
+    pid = t.value("which")
+    start_s = time.monotonic()
+    assert t.run("spins", deaf, limit_ms=300).kind == TIMEOUT
+    assert 0.3 <= time.monotonic() - start_s < 0.7
+    assert not is_alive(pid)
+    assert t.value("which") != pid
+
+
+def test_F10_a_damaged_heap_ends_with_its_executor(tasks, tmp_path):
+    t = tasks(environment={"ASAN_OPTIONS": f"abort_on_error=1:handle_abort=0:log_path={tmp_path}/report"})
+    pid = t.value("which")
+    assert t.text("frees_twice", 24).startswith("signal 6 (Aborted); ")
+    assert t.value("which") != pid
+
+
+def test_F11_a_tree_of_processes_is_killed_with_its_executor(tasks):
+    t = tasks()
+    session = t.value("which")
+    number = t.submit("forks", 4)
+    seen = set()
+
+    def grows():
+        t.broker.pump()
+        seen.update(pid for pid, _, of, _ in processes() if of == session)
+        return len(seen) == 16
+
+    eventually(grows, "16 processes", 10)
+    t.broker.revoke([number])
+    assert t.end(number).kind == CANCELLED
+    eventually(lambda: not any(map(is_alive, seen)), "the end of all of them", 5)
+
+
+@pytest.mark.parametrize("byte", [0, 0xff])
+def test_F15_junk_in_the_shared_memory_is_a_crash_of_its_task(tasks, byte):
+    t = tasks()
+    pid = t.value("which")
+    assert t.text("scribbles", byte).endswith("; stderr: executor: the shared memory was overwritten")
+    assert t.value("which") != pid
+
+
+def test_F20_a_result_of_a_gigabyte_is_a_failure_that_names_the_limit(tasks):
+    t = tasks()
+    pid = t.value("which")
+    outcome = t.run("grows", bytes(1024))
+    assert (outcome.kind, failure(outcome).text) == (FAILED, "the result is above the limit of 16777216 bytes")
+    assert t.value("which") == pid
+
+
+def test_F24_a_poison_task_harms_none_of_ten_thousand_others(tasks):
+    t = tasks(2)
+    t.value("which")
+    which, raises = t.function("which"), t.function("raises")
+    numbers = range(100, 10101)
+    t.broker.tasks([(i, raises if i == 5000 else which, struct.pack("=i", 6)) for i in numbers])
+    outcomes = t.broker.wait_for(numbers, 30)
+    assert [o.id for o in outcomes if o.kind != OK] == [5000]
+    assert outcomes[4900].kind == CRASHED
+    assert {o.attempt for o in outcomes} == {1}
+
+
+# ---- what is left behind ----
+
+
+def test_F13_who_closes_all_descriptors_has_its_executor_replaced_and_nobody_is_blamed(tasks):
+    t = tasks()
+    pid = t.value("which")
+    assert t.value("closes", 64) == 64
+    assert t.is_replaced(pid)
+    assert t.reason() == "a function closed or replaced a descriptor that is not its own"
+
+
+def test_F14_a_file_in_the_place_of_the_bell_is_not_written_to(tasks, tmp_path):
+    t = tasks()
+    pid = t.value("which")
+    assert t.run("replaces", f"{tmp_path}/file".encode()).kind == OK
+    assert t.is_replaced(pid)
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_who_leaves_most_descriptors_open_has_its_executor_replaced(tasks):
+    t = tasks()
+    pid = t.value("which")
+    t.value("opens", 1 << 20)
+    assert t.is_replaced(pid)
+    assert t.reason() == "functions left more than half of the possible files open"
+
+
+def test_F23_who_leaves_a_thread_running_has_its_executor_replaced(tasks):
+    t = tasks()
+    pid = t.value("leaves_thread")
+    assert t.is_replaced(pid)
+    assert t.reason() == "a function left threads running"
+
+
+@pytest.mark.parametrize("daemon", [pytest.param(0, id="child"), pytest.param(1, id="F12-daemon")])
+def test_a_process_that_is_left_behind_is_killed_with_its_executor(tasks, daemon):
+    t = tasks()
+    pid = t.value("which")
+    left = t.value("leaves_process", daemon)
+    assert t.is_replaced(pid)
+    eventually(lambda: not is_alive(left), "the end of what was left", 5)
+    assert t.reason() == "a function left processes running"
+
+
+STATES = ["folder", "umask", "signal-mask", "alarm", "locale", "locale-of-the-thread", "rounding", "limits",
+          "ignored-signals"]
+
+
+@pytest.mark.parametrize("state", [pytest.param(i, id=f"F22-{name}") for i, name in enumerate(STATES)])
+def test_what_a_function_changed_is_set_back_before_a_later_task(tasks, state):
+    t = tasks()
+    pid = t.value("which")
+    before = t.value("state_of", state)
+    t.value("changes", state)
+    eventually(lambda: t.value("state_of", state) == before, "the state before", 2)
+    assert t.value("which") == pid
