@@ -8,6 +8,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* How long the thread may take to notice that its time is over, when it does not wait for Redis. */
+#define NOTICE_MS 500
+
 bool journal_name_is_valid(const char *name)
 {
     static const char allowed[] =
@@ -155,7 +158,7 @@ int journal_stop(struct journal *journal, int64_t limit_ms)
     pthread_cond_broadcast(&journal->wake);
     pthread_mutex_unlock(&journal->lock);
     /* A thread that still waits for Redis keeps its memory until the process ends. */
-    if (!thread_join(&journal->thread, limit_ms))
+    if (!thread_join(&journal->thread, limit_ms + NOTICE_MS))
         return -ETIMEDOUT;
     const bool written = journal->waiting.head == NULL && journal->sending.head == NULL;
     free_journal(journal);
