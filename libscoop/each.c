@@ -27,8 +27,9 @@ static struct scoop_everywhere *everywhere_new(size_t count, size_t text_bytes, 
         return NULL;
     }
     all->futures = (scoop_future **)(all + 1);
-    all->hosts = (const char **)(all->futures + count);
-    *text = (char *)(all->hosts + count);
+    void *const hosts = all->futures + count;
+    all->hosts = hosts;
+    *text = (char *)hosts + count * sizeof(*all->hosts);
     return all;
 }
 
