@@ -75,9 +75,9 @@ static void forget_cancel(struct client *client, const struct job *job)
     struct job **place = &client->cancels;
 
     while (*place != NULL && *place != job)
-        place = &(*place)->next_cancel;
+        place = &(*place)->next;
     if (*place == job)
-        *place = job->next_cancel;
+        *place = job->next;
 }
 
 static void job_has_ended(struct client *client, struct job *job)
@@ -180,7 +180,7 @@ void client_cancel(struct client *client, struct job *job)
         return;
     job->cancelled = true;
     if (job->no != 0) {
-        job->next_cancel = client->cancels;
+        job->next = client->cancels;
         client->cancels = job;
     } else if (remove_spans(client, job) != 0) {
         job_cancel_task(job, 0, answer_without_broker(job));
@@ -500,7 +500,7 @@ static int cancel(struct client *client, struct blob **out)
 {
     struct blob *frame = wire_frame_new(WIRE_CANCEL, client->link, 0);
 
-    for (; client->cancels != NULL; client->cancels = client->cancels->next_cancel) {
+    for (; client->cancels != NULL; client->cancels = client->cancels->next) {
         if (frame == NULL || blob_reserve(frame, sizeof(uint64_t)) != 0)
             break;
         wire_put_u64(frame, client->cancels->no);

@@ -39,12 +39,11 @@ struct job {
     struct failure *failure;      /* of the lowest index so far; NULL: none */
     uint16_t attempts;            /* of the outcome that came last */
     uint32_t run_us;              /* likewise */
-    uint64_t no;             /* of a job of one task: its number on the present link; 0: none */
-    bool sent;               /* a broker has seen some of it */
-    bool cancelled;          /* the caller has asked for its end */
-    struct job *next_cancel; /* of those that the broker is to be told of */
-    bool abandoned;          /* nobody waits: touch no place, ask for no argument */
-    bool forgotten;          /* its caller has left it, but others wait for its result */
+    uint64_t no;            /* of a job of one task: its number on the present link; 0: none */
+    bool sent;              /* a broker has seen some of it */
+    bool cancelled;         /* the caller has asked for its end */
+    bool abandoned;         /* nobody waits: touch no place, ask for no argument */
+    bool forgotten;         /* its caller has left it, but others wait for its result */
     struct ties *ties;      /* with jobs that wait for each other, see after.h; owned; NULL: none */
     atomic_uint references; /* of a future's job: its caller, and those that wait for it */
     atomic_bool blocked;    /* it waits for one that did not end well */
