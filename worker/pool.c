@@ -590,6 +590,9 @@ static void settle_tasks(struct pool *pool, struct executor *e, const struct end
 
     if (suspect != NULL && verdict_report(pool->report, e, suspect, ending))
         blob_unref(executor_remove(e, suspect).frame);
+    else if (e->flying.count != 0 && suspect == task_queue_at(&e->flying, 0) &&
+             executor_had_begun(e))
+        suspect->setbacks++; /* nobody may say that it never ran */
     while (e->flying.count != 0) {
         task = task_queue_pop_back(&e->flying);
         take_back(pool, &task);
