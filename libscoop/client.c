@@ -88,6 +88,7 @@ static void job_has_ended(struct client *client, struct job *job)
         after_tell(job, &client->blocked);
         after_end(job);
     }
+    client->setting -= job->sets_anew;
     job->next = NULL;
     *client->ended_tail = job;
     client->ended_tail = &job->next;
@@ -115,6 +116,17 @@ void client_add(struct client *client, struct job *job)
         return;
     }
     push_span(client, (struct span){.job = job, .first = 0, .count = job->count});
+}
+
+void client_add_first(struct client *client, struct job *job)
+{
+    const size_t others = client->pending_count;
+
+    client->setting++;
+    client_add(client, job);
+    /* Turn the ring once, but for the last span. */
+    for (size_t i = 0; i < others && client->pending_count > others; i++)
+        push_span(client, pop_span(client));
 }
 
 struct job *client_take_ended(struct client *client)
@@ -475,6 +487,12 @@ static int fill_from_front(struct client *client, struct filling *f)
     return -EAGAIN;
 }
 
+/* Does the front span wait until constants are set? There is one. */
+static bool is_held_back(const struct client *client)
+{
+    return client->setting != 0 && !span_at(client, 0)->job->sets_anew;
+}
+
 static int submit(struct client *client, struct blob **out)
 {
     struct filling f = {.frame = wire_frame_new(WIRE_SUBMIT, client->link, WIRE_BATCH_BYTES)};
@@ -483,7 +501,8 @@ static int submit(struct client *client, struct blob **out)
     while (result == 0) {
         drop_abandoned_spans(client);
         put_back_unsendable(client);
-        if (client->pending_count == 0 || !is_defined(client, span_at(client, 0)->job->function))
+        if (client->pending_count == 0 || is_held_back(client) ||
+            !is_defined(client, span_at(client, 0)->job->function))
             break;
         result = fill_from_front(client, &f);
     }
@@ -524,7 +543,8 @@ int client_next_frame(struct client *client, struct blob **out)
         return cancel(client, out);
     drop_abandoned_spans(client);
     put_back_unsendable(client);
-    if (client->pending_count == 0 || ledger_open(&client->ledger) >= client->credit_tasks)
+    if (client->pending_count == 0 || is_held_back(client) ||
+        ledger_open(&client->ledger) >= client->credit_tasks)
         return -EAGAIN;
     const struct scoop_function *function = span_at(client, 0)->job->function;
     if (!is_defined(client, function))

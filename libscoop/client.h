@@ -37,6 +37,7 @@ struct client {
     struct identity program;
     struct job *ended; /* all tasks have ended; oldest first */
     struct job **ended_tail;
+    uint32_t setting;     /* jobs that set constants anew and have not ended */
     struct job *cancels;  /* to tell the broker of */
     struct job *blocked;  /* jobs that became blocked: client_take_blocked() */
     struct blob **inputs; /* INPUT frames to send, oldest first */
@@ -52,6 +53,10 @@ void client_fini(struct client *client);
 
 /* Take a job with at least one task. Without memory it ends at once, with SCOOP_NO_MEMORY. */
 void client_add(struct client *client, struct job *job);
+
+/* The same for one that sets a constant anew: it goes before all others, which are not sent before it
+ * has ended. */
+void client_add_first(struct client *client, struct job *job);
 
 /* A new link is open: everything unfinished is to be sent again, and all functions too. -ENOMEM:
  * try again. */

@@ -327,6 +327,8 @@ static enum wire_outcome call(struct executor *e,
                : function_call(d->function, argument, task->bytes, &s->output);
     if (s->session != NULL)
         nested_leave(s);
+    if (s->session != NULL)
+        nested_forget(s->session);
     return outcome;
 }
 

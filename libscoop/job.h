@@ -41,6 +41,7 @@ struct job {
     uint32_t run_us;              /* likewise */
     uint64_t no;            /* of a job of one task: its number on the present link; 0: none */
     bool sent;              /* a broker has seen some of it */
+    bool sets_anew;         /* a constant: see constant.h */
     bool cancelled;         /* the caller has asked for its end */
     bool abandoned;         /* nobody waits: touch no place, ask for no argument */
     bool forgotten;         /* its caller has left it, but others wait for its result */

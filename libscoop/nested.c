@@ -5,7 +5,7 @@
 #include "error.h"
 #include "executor_state.h"
 #include "future.h"
-#include "session.h"
+#include "session_state.h"
 #include "watch.h"
 
 #include <string.h>
@@ -25,6 +25,11 @@ enum scoop_status nested_session(scoop_session **session)
         return error_set(SCOOP_NO_MEMORY, "out of memory");
     *session = s->session;
     return SCOOP_OK;
+}
+
+void nested_forget(scoop_session *session)
+{
+    constants_clear(&session->constants);
 }
 
 void nested_close(scoop_session *session)

@@ -14,6 +14,9 @@ struct strand;
  * is computed serially; SCOOP_NO_MEMORY. Sets the last error. */
 enum scoop_status nested_session(scoop_session **session);
 
+/* The task has ended: drop what its calls have borrowed. */
+void nested_forget(scoop_session *session);
+
 /* Free what nested_session() made. NULL is accepted. */
 void nested_close(scoop_session *session);
 

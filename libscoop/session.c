@@ -134,6 +134,7 @@ void session_close(scoop_session *s)
         dialler_free(s->dialler);
     }
     client_fini(&s->client);
+    constants_clear(&s->constants);
     notes_close(s->notes);
     s->notes = NULL; /* a reference may keep the session */
     if (s->context != NULL)

@@ -10,6 +10,7 @@
 #include "base/dialler.h"
 #include "client.h"
 #include "config.h"
+#include "constant.h"
 #include "notes.h"
 #include "session.h"
 
@@ -49,6 +50,7 @@ struct scoop_session {
     struct request *requests; /* of session_cancel() and the like */
     struct query *queries;
     struct desk *desks;
+    struct constant *constants; /* uthash by name; owned */
     int ended_fd;      /* eventfd that tells programs of futures that ended; -1: not asked for */
     bool ended_raised; /* it is readable */
     uint64_t held_tasks;
@@ -64,6 +66,8 @@ struct scoop_session {
     /* Of the thread that drives. */
     struct dialler *dialler;
     struct client client;
+    bool bereft;          /* a constant of ours could not be set anew; see `why` */
+    uint64_t incarnation; /* that the broker knows this session by; 0: none yet */
     int64_t now_ms;
     int64_t heard_ms;  /* when the broker was heard last; 0: never */
     int64_t redial_ms; /* when to dial anew; 0: dialling */

@@ -42,16 +42,15 @@ static void drain_bell(const scoop_session *s)
 
 int session_dial(scoop_session *s)
 {
-    uint64_t incarnation = 0;
-
-    if (getrandom(&incarnation, sizeof(incarnation), 0) != sizeof(incarnation))
+    if (s->incarnation == 0 &&
+        getrandom(&s->incarnation, sizeof(s->incarnation), 0) != sizeof(s->incarnation))
         return -EIO;
     const struct dialler_config config = {
         .context = s->context,
         .endpoint = s->config.broker,
         .role = WIRE_CLIENT,
         .wants = notes_wanted(s->notes),
-        .incarnation = incarnation,
+        .incarnation = s->incarnation,
         .name = s->config.name,
         .server_key = s->config.curve ? s->config.broker_key.text : NULL,
         .public_key = s->config.curve ? s->config.pair.public_half.text : NULL,
@@ -78,6 +77,15 @@ static void hang_up(scoop_session *s)
     set_state(s, STATE_AWAY);
 }
 
+/* Nothing is possible any more, as s->why says. */
+static void end_denied(scoop_session *s)
+{
+    client_give_up(&s->client, SCOOP_DENIED, s->why);
+    hang_up(s);
+    s->redial_ms = INT64_MAX;
+    set_state(s, STATE_DENIED);
+}
+
 static void deny(scoop_session *s, const struct wire_refused *refused)
 {
     char text[400];
@@ -90,16 +98,19 @@ static void deny(scoop_session *s, const struct wire_refused *refused)
     pthread_mutex_lock(&s->lock);
     snprintf(s->why, sizeof(s->why), "the broker refused this program: %s", text);
     pthread_mutex_unlock(&s->lock);
-    client_give_up(&s->client, SCOOP_DENIED, s->why);
-    hang_up(s);
-    s->redial_ms = INT64_MAX;
-    set_state(s, STATE_DENIED);
+    end_denied(s);
+}
+
+static void add_first(void *context, struct job *job)
+{
+    client_add_first(context, job);
 }
 
 static void open_link(scoop_session *s, const struct dialler_input *in)
 {
     const struct wire_welcome *welcome = &in->welcome;
 
+    s->heard_ms = s->now_ms;
     if (client_open(&s->client, in->header.link, welcome->credit_tasks, welcome->credit_bytes) !=
         0) {
         client_give_up(&s->client, SCOOP_NO_MEMORY, "no memory to send it again");
@@ -107,6 +118,8 @@ static void open_link(scoop_session *s, const struct dialler_input *in)
         return;
     }
     pthread_mutex_lock(&s->lock);
+    /* First of all: the tasks will read them. */
+    constants_set_anew(s->constants, add_first, &s->client);
     s->credit_tasks = welcome->credit_tasks;
     s->credit_bytes = welcome->credit_bytes;
     pthread_mutex_unlock(&s->lock);
@@ -280,12 +293,17 @@ static void finish_job(scoop_session *s, struct job *job)
         job->release(job);
         return;
     }
+    if (job->sets_anew && job->failure != NULL && job->failure->status == SCOOP_REFUSED) {
+        snprintf(s->why, sizeof(s->why), "the broker was lost, and then: %.400s",
+                 job->failure->text);
+        s->bereft = true;
+    }
     job_tell(job);
     /* From here on the job is the caller's, who may free it. */
     atomic_store_explicit(&job->done, true, memory_order_release);
 }
 
-static void finish_jobs(scoop_session *s)
+static void hand_back(scoop_session *s)
 {
     struct job *blocked = client_take_blocked(&s->client);
     struct job *job = client_take_ended(&s->client);
@@ -367,6 +385,25 @@ static void say_bye(scoop_session *s)
         wait_for_work(s, end_ms);
         receive(s);
     }
+}
+
+/* A constant of ours could not be set anew: the tasks, of which none was sent since, would not read
+ * what they should. The lock is not held. */
+static void end_bereft(scoop_session *s)
+{
+    client_give_up(&s->client, SCOOP_DENIED, s->why);
+    say_bye(s);
+    end_denied(s);
+    hand_back(s);
+}
+
+static void finish_jobs(scoop_session *s)
+{
+    hand_back(s);
+    if (!s->bereft)
+        return;
+    s->bereft = false;
+    end_bereft(s);
 }
 
 /* ---- driving ---- */

@@ -537,6 +537,47 @@ SCOOP_API int scoop_fd(scoop_session *session);
  * scoop_done(), or scoop_next() with a deadline of 0. Errors: those of scoop_init(). */
 SCOOP_API enum scoop_status scoop_process(scoop_session *session);
 
+/* ---- constants ----
+ * A value that is set once, by main(), and can be read everywhere: in its functions, and by other
+ * programs of the same broker. It never changes, and ends with the session that set it.
+ *
+ *     scoop_constant_set(NULL, "table", table, sizeof(table));          // main(), before the tasks
+ *
+ *     struct scoop_bytes table;                                         // a function
+ *     if (scoop_constant(NULL, "table", &table) != SCOOP_OK)
+ *         scoop_fail(1, "%s", scoop_last_error());
+ *
+ * Each process gets the bytes once. A function's first call for a constant in each of its tasks waits for
+ * the broker to say that it is still the same, as for a child; further ones cost nothing. */
+
+/* Most bytes of a name and of a value. All constants of a broker have 64 MiB together. */
+#define SCOOP_CONSTANT_NAME_MAX 255
+#define SCOOP_CONSTANT_MAX      ((size_t)1 << 20)
+
+/* Set a constant, and wait until the broker has it; the value is copied. Names are the broker's, not
+ * the program's: prefix them. SCOOP_REFUSED: there is one of this name, whatever its value (says who
+ * set it), or no room. When the broker is lost it is set anew before any unfinished task goes out; if
+ * somebody else has taken its name by then, the session ends with SCOOP_DENIED. SCOOP_MISUSE: inside
+ * a function, or not a name (1 to 255 bytes, no control characters: SCOOP_REFUSED). Other errors:
+ * those of scoop_result(). */
+SCOOP_API enum scoop_status
+scoop_constant_set(scoop_session *session, const char *name, const void *data, size_t size);
+
+/* Read one. *out is borrowed until the session is closed, inside a function until that returns; not
+ * aligned. SCOOP_REFUSED: none of this name is set. Who has read a constant keeps it, also when it has
+ * ended meanwhile. Other errors: those of scoop_result(). */
+SCOOP_API enum scoop_status
+scoop_constant(scoop_session *session, const char *name, struct scoop_bytes *out);
+
+/* Set one that does not end with this session: the broker keeps it until somebody unsets it, or the
+ * broker itself ends. Errors: as above; SCOOP_NO_BROKER also when none is set. */
+SCOOP_API enum scoop_status
+scoop_constant_keep(scoop_session *session, const char *name, const void *data, size_t size);
+
+/* Unset one that is kept; its name is free then. SCOOP_REFUSED: there is none, or it belongs to a
+ * session. */
+SCOOP_API enum scoop_status scoop_constant_unset(scoop_session *session, const char *name);
+
 /* ---- durable tasks ----
  * They outlive this program and the broker: the broker keeps them in its journal (a Redis, see
  * scoop-broker --journal). Whoever knows the id of one can wait for it, from any program, as often

@@ -561,3 +561,33 @@ Test(client, does_not_call_never_run_what_an_earlier_broker_has_seen)
     client_cancel(&client, &job);
     assert_cancelled(&job, SCOOP_DISCARDED);
 }
+
+Test(client, sets_constants_anew_before_anything_else_is_sent)
+{
+    struct wire_header header;
+    struct wire_cursor body;
+    struct job job = map_of(0, 3);
+    struct job constants[] = {map_of(3, 1), map_of(4, 1)};
+
+    given(&job);
+    expect_function(&absolute);
+    blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
+    cr_assert_eq(client_open(&client, 10, 1U << 20, 256U << 20), 0);
+    for (int i = 0; i < 2; i++) {
+        constants[i].sets_anew = true;
+        client_add_first(&client, &constants[i]);
+    }
+    expect_function(&absolute);
+    struct blob *frame = next_frame(WIRE_SUBMIT, &header, &body);
+    cr_assert_eq(header.count, 2);
+    no_frame();
+    struct blob *results = computed(frame);
+    deliver(results);
+    cr_assert_not_null(client_take_ended(&client));
+    cr_assert_not_null(client_take_ended(&client));
+    cr_assert_eq(answer_all(), 1);
+    cr_assert_eq(client_take_ended(&client), &job);
+    assert_absolute(0, 5);
+    blob_unref(frame);
+    blob_unref(results);
+}

@@ -1,0 +1,111 @@
+"""Constants with a real broker, real workers and real clients. A test's name is the sentence that it checks."""
+
+import os
+import pathlib
+import signal
+
+import pytest
+from programs import binary, eventually, run
+
+HOST = os.uname().nodename
+NAME = "../tests/programs/constants"
+PROGRAM = binary(NAME)
+FOLDER = pathlib.Path(PROGRAM).parent
+
+
+class Cluster:
+    def __init__(self, start, folder):
+        folder.mkdir(mode=0o700)
+        self.start = start
+        self.url = f"ipc://{folder}/client"
+        self.workers_url = f"ipc://{folder}/worker"
+        self.start_broker()
+        self.worker = start("scoop-worker", "run", "--broker", self.workers_url, "--slots", 2, "--programs", FOLDER,
+                            "--grace-ms", "0", ready=None)
+
+    def start_broker(self):
+        self.broker = self.start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers_url)
+
+    def begin(self, *arguments):
+        return self.start(NAME, *arguments, env={"SCOOP_BROKER": self.url}, ready=None)
+
+    def program(self, *arguments):
+        return run(NAME, *arguments, env={"SCOOP_BROKER": self.url})
+
+
+@pytest.fixture
+def cluster(start, tmp_path):
+    return Cluster(start, tmp_path / "cluster")
+
+
+def test_shared_is_the_same_serially_and_on_workers():
+    total = sum(7 + 5 * x + 3 * x ** 2 + x ** 3 for x in range(1000))
+    assert run("examples/shared").stdout == f"{total}\n"
+    assert run("scoop", "run", "-n", 2, binary("examples/shared")).stdout == f"{total}\n"
+
+
+@pytest.mark.tsan
+def test_a_constant_is_read_by_functions_and_their_children(cluster):
+    done = cluster.program("set", "a", "one", 200, 0)
+    assert (done.stdout, done.stderr) == ("set\n200 of 200\n", "")
+
+
+def test_a_second_session_of_the_same_executors_reads_its_own_value(cluster):
+    for value in ("one", "two", "three"):
+        assert cluster.program("set", "a", value, 20, 0).stdout == "set\n20 of 20\n"
+    done = cluster.program("read", "a")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'no constant "a" is set' in done.stderr
+
+
+def test_a_second_set_is_an_error_that_names_who_was_first(cluster):
+    first = cluster.begin("set", "a", "one", 1000, 50)
+    first.wait_for("set", stdout=True)
+    done = cluster.program("set", "a", "one")
+    assert done.returncode == 1
+    assert f'constant "a" is set already, by constants@{HOST} (process {first.pid})' in done.stderr
+    assert cluster.program("read", "a").stdout == "one\n"
+    first.stop(signal.SIGKILL)
+    cluster.worker.stop()
+
+
+@pytest.mark.parametrize("where", ["serially", "on workers"])
+def test_a_program_sets_a_constant_once_and_not_in_a_function(cluster, where):
+    done = cluster.program("twice", "a") if where == "on workers" else run(NAME, "twice", "a")
+    lines = done.stdout.splitlines()
+    assert lines[0] == 'scoop_constant_set: constant "a" is set already, by this program'
+    assert "scoop_constant_set: not inside a function" in lines[1]
+    assert lines[2:] == ["a"]
+
+
+@pytest.mark.tsan
+def test_of_many_threads_one_sets_a_constant(cluster):
+    assert cluster.program("race", "a").stdout == "1\n"
+
+
+def test_constants_are_set_anew_before_tasks_go_out_when_the_broker_was_killed(cluster):
+    program = cluster.begin("set", "a", "one", 100, 20)
+    program.wait_for("set", stdout=True)
+    for lives in (1, 2):
+        eventually(lambda n=lives: cluster.worker.log.count(" ev=link_open ") == n, "the worker has a link")
+        cluster.broker.kill()
+        cluster.start_broker()
+    assert program.wait() == 0, program.log
+    assert program.lines == ["set", "100 of 100"]
+    cluster.worker.stop()
+
+
+def test_a_session_ends_when_another_one_has_taken_its_constant(cluster):
+    program = cluster.begin("set", "a", "one", 1000, 20)
+    program.wait_for("set", stdout=True)
+    program.send_signal(signal.SIGSTOP)
+    cluster.broker.kill()
+    cluster.start_broker()
+    other = cluster.begin("set", "a", "two", 1000, 20)
+    other.wait_for("set", stdout=True)
+    program.send_signal(signal.SIGCONT)
+    assert program.wait() == 1
+    assert f'the broker was lost, and then: constant "a" is set already, by constants@{HOST}' in program.log
+    assert cluster.program("read", "a").stdout == "two\n"
+    other.stop(signal.SIGKILL)
+    cluster.worker.stop()
