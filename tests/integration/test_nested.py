@@ -97,7 +97,10 @@ class Cluster:
         self.url = f"ipc://{folder}/client"
         self.workers_url = f"ipc://{folder}/worker"
         self.file = folder / "witness"
-        self.broker = start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers_url)
+        self.start_broker()
+
+    def start_broker(self):
+        self.broker = self.start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers_url)
 
     def start_worker(self, slots=2):
         folders = f"{pathlib.Path(NESTED).parent}:{binary('examples')}"
@@ -156,6 +159,15 @@ def test_a_tree_comes_out_right_when_an_agent_is_killed_in_the_middle(cluster):
     program = cluster.start_program("examples/tree", 13)
     eventually(lambda: cluster.leased() > 4, "tasks wait for children")
     workers[0].kill()
+    assert output_of(program) == "8192"
+
+
+def test_a_tree_comes_out_right_when_the_broker_is_restarted(cluster):
+    cluster.start_worker()
+    program = cluster.start_program("examples/tree", 13)
+    eventually(lambda: cluster.leased() > 2, "tasks wait for children")
+    cluster.broker.kill()
+    cluster.start_broker()
     assert output_of(program) == "8192"
 
 
