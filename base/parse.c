@@ -39,6 +39,44 @@ int parse_seconds(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *
     return parse_u64(digits, min_ms, max_ms, out_ms);
 }
 
+static const char units[] = "KMGT";
+
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    const size_t length = strlen(text);
+    const char *const unit = length != 0 ? strchr(units, text[length - 1]) : NULL;
+    const unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+    char digits[24];
+    uint64_t number = 0;
+
+    if (length >= sizeof(digits))
+        return -ERANGE;
+    memcpy(digits, text, length + 1);
+    if (unit != NULL)
+        digits[length - 1] = '\0';
+    const int result = parse_u64(digits, 0, UINT64_MAX >> shift, &number);
+    if (result != 0)
+        return result;
+    number <<= shift;
+    if (number < min || number > max)
+        return -ERANGE;
+    *out = number;
+    return 0;
+}
+
+const char *parse_size_text(uint64_t bytes, char *text, size_t size)
+{
+    unsigned unit = 0;
+
+    while (unit < sizeof(units) - 1 && bytes != 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    const char letter[] = {unit != 0 ? units[unit - 1] : '\0', '\0'};
+    snprintf(text, size, "%llu%s", (unsigned long long)bytes, letter);
+    return text;
+}
+
 int parse_flag(const char *text, bool *out)
 {
     static const struct {

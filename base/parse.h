@@ -5,6 +5,7 @@
 #include "err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Parse a decimal number that is the whole of `text` (digits only, no sign, no space).
@@ -14,6 +15,13 @@ NODISCARD int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *
 /* Parse seconds, "10" or "0.5", with at most three digits behind the point, into milliseconds.
  * Errors as parse_u64(); the bounds are of the milliseconds. */
 NODISCARD int parse_seconds(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *out_ms);
+
+/* Parse bytes: a whole number, with K, M, G or T behind it for powers of 1024. Errors as
+ * parse_u64(). */
+NODISCARD int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out);
+
+/* The same as text, with the largest unit that leaves a whole number. Returns `text`. */
+const char *parse_size_text(uint64_t bytes, char *text, size_t size);
 
 /* Parse a yes/no word: 1 y yes true on / 0 n no false off, any case. -EINVAL otherwise. */
 NODISCARD int parse_flag(const char *text, bool *out);

@@ -28,6 +28,8 @@ static void describe_allowed(const struct setting *row, char *text, size_t size)
 {
     const char *unit = row->unit != NULL ? row->unit : "";
     const char *space = row->unit != NULL ? " " : "";
+    char low[32];
+    char high[32];
 
     switch (row->type) {
     case SETTING_NUMBER:
@@ -37,6 +39,11 @@ static void describe_allowed(const struct setting *row, char *text, size_t size)
     case SETTING_SECONDS:
         snprintf(text, size, "a number of seconds from %.10g to %.10g", (double)row->min / 1000.0,
                  (double)row->max / 1000.0);
+        return;
+    case SETTING_SIZE:
+        snprintf(text, size, "a number of bytes from %s to %s, such as 64M or 2G",
+                 parse_size_text(row->min, low, sizeof(low)),
+                 parse_size_text(row->max, high, sizeof(high)));
         return;
     case SETTING_FLAG:
     case SETTING_HEALTH: snprintf(text, size, "yes or no"); return;
@@ -71,6 +78,7 @@ static int store_value(const struct setting *row, const char *text, void *values
     switch (row->type) {
     case SETTING_NUMBER: return parse_u64(text, row->min, row->max, field) == 0 ? 0 : -EINVAL;
     case SETTING_SECONDS: return parse_seconds(text, row->min, row->max, field);
+    case SETTING_SIZE: return parse_size(text, row->min, row->max, field) == 0 ? 0 : -EINVAL;
     case SETTING_FLAG:
     case SETTING_HEALTH: return parse_flag(text, field);
     case SETTING_ADDRESS:
@@ -124,7 +132,7 @@ static void print_row(const struct setting *row)
              row->letter != 0 ? (char[]){'-', row->letter, '\0'} : "", row->letter != 0 ? ", " : "",
              row->flag, takes_value(row) ? " VALUE" : "");
     printf("  %-26s %s", head, row->help);
-    if (row->type == SETTING_NUMBER || row->type == SETTING_SECONDS) {
+    if (row->type == SETTING_NUMBER || row->type == SETTING_SECONDS || row->type == SETTING_SIZE) {
         describe_allowed(row, allowed, sizeof(allowed));
         printf("; %s", allowed);
     }

@@ -15,12 +15,13 @@
 #include <stdint.h>
 
 enum setting_type {
-    SETTING_TEXT,     /* const char *; min...max bound its length */
-    SETTING_NUMBER,   /* uint64_t; min...max bound its value */
-    SETTING_SECONDS,  /* uint64_t, in ms; given in seconds, "10" or "0.5"; min...max bound the ms */
-    SETTING_FLAG,     /* bool; the flag takes no value, the variable a yes/no word */
-    SETTING_ADDRESS,  /* const char *, "HOST:PORT" */
-    SETTING_URL,      /* const char *, "SCHEME://HOST[:PORT][/PATH]" */
+    SETTING_TEXT,    /* const char *; min...max bound its length */
+    SETTING_NUMBER,  /* uint64_t; min...max bound its value */
+    SETTING_SECONDS, /* uint64_t, in ms; given in seconds, "10" or "0.5"; min...max bound the ms */
+    SETTING_SIZE,    /* uint64_t, in bytes; a number with K, M, G or T; min...max bound its value */
+    SETTING_FLAG,    /* bool; the flag takes no value, the variable a yes/no word */
+    SETTING_ADDRESS, /* const char *, "HOST:PORT" */
+    SETTING_URL,     /* const char *, "SCHEME://HOST[:PORT][/PATH]" */
     SETTING_ENDPOINT, /* const char *, of a broker: "tcp://HOST:PORT" or "ipc:///PATH" */
     SETTING_HEALTH,   /* bool; --health, has no variable: ask a running instance, exit 0 or 1 */
 };

@@ -39,6 +39,45 @@ ParameterizedTest(struct number_case *c, parse, reads_whole_decimal_numbers_only
     cr_assert_eq(value, c->value, "\"%s\" gave %" PRIu64, c->text, value);
 }
 
+ParameterizedTestParameters(parse, reads_sizes_with_their_units)
+{
+    static struct number_case cases[] = {
+        {"0", 0, 0},
+        {"4096", 0, 4096},
+        {"64K", 0, 65536},
+        {"512M", 0, 536870912},
+        {"2G", 0, 2147483648},
+        {"2T", -ERANGE, 0},
+        {"18446744073709551615T", -ERANGE, 0},
+        {"99999999999999999999999999", -ERANGE, 0},
+        {"", -EINVAL, 0},
+        {"M", -EINVAL, 0},
+        {"5m", -EINVAL, 0},
+        {"5MB", -EINVAL, 0},
+        {"-5M", -EINVAL, 0},
+        {"1.5G", -EINVAL, 0},
+    };
+    return cr_make_param_array(struct number_case, cases, COUNT_OF(cases));
+}
+
+ParameterizedTest(struct number_case *c, parse, reads_sizes_with_their_units)
+{
+    uint64_t value = 0;
+
+    cr_assert_eq(parse_size(c->text, 0, 1ULL << 40, &value), c->result, "\"%s\"", c->text);
+    cr_assert_eq(value, c->value, "\"%s\" gave %" PRIu64, c->text, value);
+}
+
+Test(parse, writes_sizes_as_it_reads_them)
+{
+    char text[32];
+
+    cr_assert_str_eq(parse_size_text(0, text, sizeof(text)), "0");
+    cr_assert_str_eq(parse_size_text(1000, text, sizeof(text)), "1000");
+    cr_assert_str_eq(parse_size_text(1536ULL << 20, text, sizeof(text)), "1536M");
+    cr_assert_str_eq(parse_size_text(4ULL << 30, text, sizeof(text)), "4G");
+}
+
 ParameterizedTestParameters(parse, reads_seconds_as_milliseconds)
 {
     static struct number_case cases[] = {
