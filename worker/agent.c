@@ -477,6 +477,8 @@ static int start(struct agent *a)
         .report = &a->report,
         .nested = &a->nested,
         .oom = &a->oom,
+        .task_memory = a->config->task_memory,
+        .executor_tasks = a->config->executor_tasks,
     };
     oom_open(&a->oom, "");
     pool_prepare(&a->pool);

@@ -15,10 +15,12 @@ struct agent_config {
     /* and this agent's own pair; all NULL for ipc://, none NULL for tcp:// */
     const char *public_key;
     const char *secret_key;
-    uint32_t slots;       /* executors that run at the same time: 1 ... WIRE_SLOTS_MAX */
-    const char *programs; /* folders to look for programs in, separated by ':' */
-    uint32_t grace_ms;    /* how long running tasks may take after SIGTERM */
-    uint32_t gone_ms;     /* leave when there was no link for so long; 0: never */
+    uint32_t slots;          /* executors that run at the same time: 1 ... WIRE_SLOTS_MAX */
+    const char *programs;    /* folders to look for programs in, separated by ':' */
+    uint64_t task_memory;    /* that a task may have, in bytes; 0: no limit */
+    uint32_t executor_tasks; /* an executor is replaced after so many; 0: never */
+    uint32_t grace_ms;       /* how long running tasks may take after SIGTERM */
+    uint32_t gone_ms;        /* leave when there was no link for so long; 0: never */
 };
 
 /* Be the agent until it is told to leave: SIGTERM or SIGINT drain (a second one ends at once).

@@ -70,11 +70,16 @@ static size_t room_of(struct ring *ring)
     return ring_room(ring, &room) == 0 ? room : 0;
 }
 
+bool executor_is_spent(const struct executor *e)
+{
+    return e->retiring || (e->tasks_max != 0 && e->begun + e->flying.count >= e->tasks_max);
+}
+
 bool executor_takes(struct executor *e, const struct task *task)
 {
     const struct function *const function = task->function;
 
-    if (e->blame != EXECUTOR_ALIVE || e->timed != 0)
+    if (e->blame != EXECUTOR_ALIVE || e->timed != 0 || executor_is_spent(e))
         return false;
     if ((e->flying.count != 0 || e->held != NULL) && e->victims != (task->setbacks != 0))
         return false;

@@ -34,6 +34,7 @@ enum executor_blame {
     EXECUTOR_ALIVE,
     EXECUTOR_OVERTIME,  /* a task ran into its limit */
     EXECUTOR_REVOKED,   /* a task is not wanted any more */
+    EXECUTOR_MEMORY,    /* a task took more memory than it may */
     EXECUTOR_NONSENSE,  /* it wrote what cannot be */
     EXECUTOR_SILENT,    /* no first record within EXECUTOR_START_MS */
     EXECUTOR_DISMISSED, /* not needed any more */
@@ -82,6 +83,16 @@ struct rest {
     size_t padding;
 };
 
+/* See memory.h. */
+struct executor_memory {
+    uint64_t limit; /* of a task; 0: none */
+    uint64_t bytes; /* at the last look */
+    uint64_t task;  /* that ran when it was above the limit first */
+    uint64_t answered;
+    int64_t looked_ms;
+    int64_t next_ms;
+};
+
 struct executor {
     struct program *program; /* borrowed */
     struct report *report;   /* for what it prints; borrowed; NULL: nobody is told */
@@ -92,10 +103,13 @@ struct executor {
     struct executor *pool_prev; /* in the list of all */
     struct executor *pool_next;
     enum executor_shelf shelf;
-    pid_t pid;      /* also of its process group and session */
-    bool ready;     /* its first record came */
-    bool stuck;     /* fed nothing until the next outcome */
-    bool recalling; /* CHANNEL_RESUME is on its way */
+    pid_t pid;          /* also of its process group and session */
+    bool ready;         /* its first record came */
+    bool stuck;         /* fed nothing until the next outcome */
+    bool recalling;     /* CHANNEL_RESUME is on its way */
+    bool retiring;      /* it is given no more tasks, and goes when it has none */
+    uint32_t tasks_max; /* it retires after so many; 0: never */
+    struct executor_memory memory;
     enum executor_blame blame;
     uint64_t blame_id; /* of the task that it was killed for */
     struct channel channel;
@@ -173,6 +187,9 @@ const struct task *executor_task(struct executor *executor, uint32_t low);
 /* Something can be read from this end. What a task printed that goes on after waiting waits for the
  * next collect, which says so. */
 void executor_lines(struct executor *executor, enum executor_end end, int64_t now_ms);
+
+/* Has it had its tasks? Then it goes as soon as it is idle. */
+bool executor_is_spent(const struct executor *executor);
 
 /* Say that the agent is going to sleep and wants to be rung. False: there is something to collect.
  */

@@ -11,6 +11,8 @@ struct agent_options {
     const char *programs;
     uint64_t slots; /* 0: one for each usable CPU */
     uint64_t grace_ms;
+    uint64_t task_memory;    /* 0: no limit */
+    uint64_t executor_tasks; /* 0: no limit */
 };
 
 /* How many tasks it runs at the same time. */
@@ -35,6 +37,24 @@ uint32_t agent_options_slots(const struct agent_options *options);
             .fallback = "/usr/libexec/scoop/programs",                                             \
             .min = 1,                                                                              \
             .help = "folders of the programs that may be run here, DIR[:DIR]",                     \
+        },                                                                                         \
+        {                                                                                          \
+            .flag = "task-memory",                                                                 \
+            .variable = "WORKER_TASK_MEMORY",                                                      \
+            .type = SETTING_SIZE,                                                                  \
+            .offset = offsetof(owner, member.task_memory),                                         \
+            .min = 16ULL << 20,                                                                    \
+            .max = 1ULL << 50,                                                                     \
+            .help = "memory that the process of a task may have; by itself there is no limit",     \
+        },                                                                                         \
+        {                                                                                          \
+            .flag = "tasks-per-executor",                                                          \
+            .variable = "WORKER_TASKS_PER_EXECUTOR",                                               \
+            .type = SETTING_NUMBER,                                                                \
+            .offset = offsetof(owner, member.executor_tasks),                                      \
+            .fallback = "0",                                                                       \
+            .max = UINT32_MAX,                                                                     \
+            .help = "tasks after which a process is replaced by a new one; 0: never",              \
         },                                                                                         \
         GRACE_SETTING(owner, member.grace_ms)
 

@@ -4,6 +4,7 @@
 #include "pool_state.h"
 
 #include "base/log.h"
+#include "memory.h"
 #include "spawn.h"
 
 #include <string.h>
@@ -136,6 +137,8 @@ static void shelve(struct pool *pool, struct executor *e)
 
     if (shelf != e->shelf && e->blame == EXECUTOR_ALIVE)
         pool_move(pool, e, shelf);
+    if (shelf == EXECUTOR_IDLE && executor_is_spent(e))
+        executor_kill(e, EXECUTOR_DISMISSED, NULL);
 }
 
 /* Make room for a new process: the executor that has been idle longest goes. */
@@ -200,6 +203,8 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
     e->lane = free_lane(pool);
     e->report = pool->report;
     e->nested = pool->nested;
+    e->memory.limit = pool->task_memory;
+    e->tasks_max = pool->executor_tasks;
     pool->executors++;
     DL_APPEND2(pool->all, e, pool_prev, pool_next);
     DL_PREPEND(program->idle, e);
@@ -438,7 +443,7 @@ static int64_t recall_if_stuck(struct pool *pool, struct executor *e, int64_t no
 {
     if (executor_behind(e) == 0 || e->blame != EXECUTOR_ALIVE || !e->ready)
         return INT64_MAX;
-    if (e->timed == 0 && now_ms < e->since_ms + EXECUTOR_STUCK_MS)
+    if (e->timed == 0 && !e->retiring && now_ms < e->since_ms + EXECUTOR_STUCK_MS)
         return e->since_ms + EXECUTOR_STUCK_MS;
     e->stuck = true;
     const uint32_t waiting = pool->waiting.count;
@@ -458,8 +463,10 @@ static int64_t check_one(struct pool *pool, struct executor *e, int64_t now_ms)
         enforce(e);
         return INT64_MAX;
     }
+    const int64_t memory = memory_check(e, now_ms);
     const int64_t stuck = recall_if_stuck(pool, e, now_ms);
-    return stuck < deadline ? stuck : deadline;
+    const int64_t first = stuck < memory ? stuck : memory;
+    return first < deadline ? first : deadline;
 }
 
 int64_t pool_check(struct pool *pool, int64_t now_ms)

@@ -50,6 +50,8 @@ int verb_run(int argc, char **argv)
         .endpoint = options.broker,
         .slots = agent_options_slots(&options.agent),
         .programs = options.agent.programs,
+        .task_memory = options.agent.task_memory,
+        .executor_tasks = (uint32_t)options.agent.executor_tasks,
         .grace_ms = (uint32_t)options.agent.grace_ms,
     };
 

@@ -238,6 +238,8 @@ static int run(const struct options *options)
         .slots = service.slots,
         .programs =
             service.config.programs[0] != '\0' ? service.config.programs : options->agent.programs,
+        .task_memory = options->agent.task_memory,
+        .executor_tasks = (uint32_t)options->agent.executor_tasks,
         /* One that is attached has nobody left to work for. */
         .grace_ms = service.config.attached ? 0 : (uint32_t)options->agent.grace_ms,
         .gone_ms = (uint32_t)service.config.gone_ms,

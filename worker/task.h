@@ -45,6 +45,7 @@ struct task {
     bool bundle;   /* its argument is one: see WIRE_TASK_BUNDLE */
     uint8_t
         setbacks; /* executors that ended while it waited in them, through no fault of its own */
+    bool heavy;   /* it ran where memory was above the limit: the next time it is to blame */
     bool revoked;
 };
 

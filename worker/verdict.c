@@ -39,6 +39,10 @@ describe_end(const struct executor *e, const struct ending *ending, char *text, 
     else if (e->blame == EXECUTOR_SILENT)
         snprintf(text, size, "the program did not call scoop_init() within %d s",
                  EXECUTOR_START_MS / 1000);
+    else if (e->blame == EXECUTOR_MEMORY)
+        snprintf(text, size, "memory: %llu MiB, limit %llu MiB",
+                 (unsigned long long)(e->memory.bytes >> 20),
+                 (unsigned long long)(e->memory.limit >> 20));
     else if (ending->out_of_memory)
         snprintf(text, size, "out of memory: ended by the kernel (signal 9)");
     return code;
@@ -109,9 +113,18 @@ static void report_overtime(struct report *report, const struct task *task)
     report_failure(report, task, WIRE_TIMEOUT, task->limit_ms, text);
 }
 
+/* Is it this task that took the memory? Others may have left it there. */
+static bool is_heavy(const struct executor *e, struct task *task)
+{
+    const bool known = task->heavy || e->answered == 0;
+
+    task->heavy = true;
+    return known;
+}
+
 bool verdict_report(struct report *report,
                     const struct executor *e,
-                    const struct task *task,
+                    struct task *task,
                     const struct ending *ending)
 {
     /* It was killed for a task that was through in the last moment; this is the one behind it. */
@@ -126,6 +139,11 @@ bool verdict_report(struct report *report,
         if (!mistaken)
             report_failure(report, task, WIRE_CANCELLED, WIRE_STOPPED, "revoked while it ran");
         return !mistaken;
+    case EXECUTOR_MEMORY:
+        if (mistaken || !is_heavy(e, task))
+            return false;
+        report_crash(report, e, task, ending);
+        return true;
     case EXECUTOR_DISMISSED: return false;
     case EXECUTOR_ALIVE:
         if (executor_had_begun(e))

@@ -26,10 +26,10 @@ void verdict_log(const struct executor *executor, const struct ending *ending);
 
 /* Report how `task`, the oldest one of an executor that ended, ended with it: crashed (with what the
  * process had used and the end of stderr), over its limit, or revoked. False, and nothing is reported: it had no part in
- * the end, and runs elsewhere. */
+ * the end, as far as is known, and runs elsewhere. */
 NODISCARD bool verdict_report(struct report *report,
                               const struct executor *executor,
-                              const struct task *task,
+                              struct task *task,
                               const struct ending *ending);
 
 #endif

@@ -221,3 +221,58 @@ def test_what_a_function_changed_is_set_back_before_a_later_task(tasks, state):
     t.value("changes", state)
     eventually(lambda: t.value("state_of", state) == before, "the state before", 2)
     assert t.value("which") == pid
+
+
+# ---- memory, and how long a process lives ----
+
+
+def test_a_task_above_the_memory_limit_is_a_crash_and_its_neighbour_goes_on(tasks):
+    t = tasks(2, "--task-memory", "200M")
+    heavy = t.submit("holds", 400)
+    light = t.submit("holds", 1, limit_ms=1000)
+    outcome = t.end(heavy)
+    assert outcome.kind == CRASHED
+    used, limit = map(int, re.match(r"memory: (\d+) MiB, limit (\d+) MiB; used ", failure(outcome).text).groups())
+    assert used > limit == 200
+    assert t.end(light).kind == TIMEOUT  # it was not touched before
+
+
+def test_the_memory_of_commands_counts_as_their_tasks(broker, agent):
+    agent(1, "--task-memory", "300M")
+    words = [b"sh", b"-c", b"head -c 500000000 /dev/zero | tail -c 500000000 | wc -c; sleep 5"]
+    argument = struct.pack(">I", len(words)) + b"".join(struct.pack(">I", len(w)) + w for w in words)
+    broker.tasks([(1, broker.function("command", VARIABLE, VARIABLE), argument)])
+    outcome = broker.wait_for([1])[0]
+    assert outcome.kind == CRASHED
+    assert failure(outcome).text.startswith("memory: ")
+
+
+def test_what_others_leaked_is_not_blamed_on_the_task_that_runs(tasks):
+    t = tasks(1, "--task-memory", "300M")
+    t.value("leaks", 150)
+    assert t.run("holds", 200, limit_ms=600).kind == TIMEOUT
+    assert "task_crashed" not in t.agent.log
+
+
+def test_F09_who_leaks_has_its_executor_replaced_and_no_task_is_lost(tasks):
+    t = tasks(1, "--task-memory", "200M")
+    pids = {t.value("leaks", 20) for _ in range(30)}
+    assert 2 <= len(pids) <= 15
+    eventually(lambda: "limit of a task 200 MiB" in t.agent.log, "the reason")
+    assert "task_crashed" not in t.agent.log
+
+
+@pytest.mark.parametrize("tasks_per_executor", [1, 3])
+def test_an_executor_is_replaced_after_as_many_tasks_as_asked(tasks, tasks_per_executor):
+    t = tasks(1, "--tasks-per-executor", tasks_per_executor)
+    which = t.function("which")
+    t.broker.tasks([(100 + i, which, bytes(4)) for i in range(12)])
+    pids = [outcome.bytes for outcome in t.broker.wait_for(range(100, 112))]
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [tasks_per_executor] * (12 // tasks_per_executor)
+
+
+def test_a_memory_limit_that_is_none_is_one_line(start):
+    process = start("scoop-worker", "run", "--broker", "ipc:///x", "--task-memory", "12Q", ready=None)
+    assert process.wait() == 2
+    assert process.log == 'scoop-worker run: --task-memory: "12Q" is not a number of bytes from 16M to 1024T, ' \
+                          'such as 64M or 2G\n'
