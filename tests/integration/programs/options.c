@@ -105,7 +105,7 @@ static scoop_future *occupy(const char *file)
 
     work.sleep_ms = 500;
     scoop_future *const future = submit(work, NULL);
-    for (int i = 0; stat(file, &status) != 0 && i < 10000; i++)
+    for (int i = 0; (stat(file, &status) != 0 || status.st_size == 0) && i < 10000; i++)
         nanosleep(&moment, NULL);
     return future;
 }
