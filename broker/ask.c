@@ -94,7 +94,8 @@ static void refuse_unaccepted(struct core *core, const char *why)
 {
     struct durable *next = NULL;
 
-    for (struct durable *d = core->durables.unconfirmed; d != NULL; d = next) {
+    for (struct durable *d = core->durables.unconfirmed; d != NULL && core->durables.accepting > 0;
+         d = next) {
         next = d->next;
         if (d->state != DURABLE_ACCEPTING)
             continue;

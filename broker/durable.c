@@ -127,6 +127,7 @@ struct durable *durable_new(struct core *core, uint64_t id, struct blob *body)
     set_body(core, d, body);
     HASH_ADD(hh, core->durables.by_id, id, sizeof(d->id), d);
     core->counters.durable++;
+    core->durables.accepting++;
     ledger_write(core, d);
     return d;
 }
@@ -168,6 +169,7 @@ void durable_forget(struct core *core, struct durable *d)
     ledger_remove(core, d);
     if (d->state == DURABLE_DONE)
         DL_DELETE2(all->done, d, done_prev, done_next);
+    all->accepting -= d->state == DURABLE_ACCEPTING;
     HASH_DEL(all->by_id, d);
     all->body_bytes -= d->body->size;
     core->counters.durable--;
@@ -176,38 +178,13 @@ void durable_forget(struct core *core, struct durable *d)
 
 /* ---- running ---- */
 
-void durable_start(struct core *core, struct durable *d)
+/* It has ended so. */
+static void end_with(struct core *core,
+                     struct durable *d,
+                     const struct wire_attempt *outcome,
+                     uint16_t attempts)
 {
-    struct record_task record;
-    struct function *function = NULL;
-    struct task *task = NULL;
-
-    d->state = DURABLE_LIVE;
-    if (durable_request(d, &record) == 0)
-        function = functions_define(core, &record.function);
-    if (function != NULL &&
-        ready_admit(&core->durables.session->ready, record.options.priority) == 0)
-        task = session_new_task(core, core->durables.session, &record.options);
-    if (task == NULL) {
-        core->durables.starving = true;
-        return;
-    }
-    d->task = task;
-    task->durable = d;
-    task->frame = blob_ref(d->body);
-    task->argument = record.argument.data;
-    task->argument_bytes = (uint32_t)record.argument.size;
-    task->session->bytes += record.argument.size;
-    task->limit_ms = record.limit_ms;
-    task->function = function->number;
-    core->counters.accepted++;
-    session_queue(core, task, false);
-}
-
-void durable_end(struct core *core, struct task *task, const struct wire_attempt *outcome)
-{
-    struct durable *d = task->durable;
-    struct blob *body = record_done_body(outcome, task->attempt, d->body);
+    struct blob *body = record_done_body(outcome, attempts, d->body);
 
     d->task = NULL;
     if (body == NULL) {
@@ -218,6 +195,65 @@ void durable_end(struct core *core, struct task *task, const struct wire_attempt
     set_body(core, d, body);
     d->state = DURABLE_ENDING;
     ledger_write(core, d);
+}
+
+/* It can never run. */
+static void refuse(struct core *core, struct durable *d)
+{
+    static const char text[] = "the broker keeps no more functions";
+    const struct wire_failure failure = {.text = {(const uint8_t *)text, sizeof(text) - 1}};
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(64);
+    struct wire_attempt outcome = {.outcome = WIRE_REFUSED_TASK};
+
+    if (bytes != NULL && wire_put_failure(bytes, &failure) == 0)
+        outcome.bytes = (struct wire_bytes){bytes->data, bytes->size};
+    end_with(core, d, &outcome, 0);
+}
+
+static struct task *
+task_for(struct core *core, const struct record_task *record, const struct function *function)
+{
+    struct session *s = core->durables.session;
+
+    if (ready_admit(&s->ready, record->options.priority) != 0)
+        return NULL;
+    struct task *task = session_new_task(core, s, &record->options);
+    if (task == NULL)
+        return NULL;
+    task->argument = record->argument.data;
+    task->argument_bytes = (uint32_t)record->argument.size;
+    task->limit_ms = record->limit_ms;
+    task->function = function->number;
+    s->bytes += record->argument.size;
+    return task;
+}
+
+void durable_start(struct core *core, struct durable *d)
+{
+    struct record_task record;
+    struct function *function = NULL;
+
+    d->state = DURABLE_LIVE;
+    if (durable_request(d, &record) == 0)
+        function = functions_define(core, &record.function);
+    if (function == NULL) {
+        refuse(core, d);
+        return;
+    }
+    d->task = task_for(core, &record, function);
+    if (d->task == NULL) {
+        core->durables.starving = true;
+        return;
+    }
+    d->task->durable = d;
+    d->task->frame = blob_ref(d->body);
+    core->counters.accepted++;
+    session_queue(core, d->task, false);
+}
+
+void durable_end(struct core *core, struct task *task, const struct wire_attempt *outcome)
+{
+    end_with(core, task->durable, outcome, task->attempt);
 }
 
 int durable_retry(struct core *core, struct durable *d)
@@ -235,6 +271,7 @@ int durable_retry(struct core *core, struct durable *d)
     set_body(core, d, body);
     d->state = DURABLE_ACCEPTING;
     d->retried = true;
+    core->durables.accepting++;
     ledger_write(core, d);
     return 0;
 }
@@ -246,6 +283,7 @@ static void accepted(struct core *core, struct durable *d)
     const struct wire_attempt outcome = {.outcome = WIRE_OK};
     struct task *task = NULL;
 
+    core->durables.accepting--;
     while ((task = pop(&d->submitters)) != NULL)
         ask_answer(core, task, &outcome);
     durable_start(core, d);
@@ -263,8 +301,11 @@ void durable_confirm(struct core *core, struct durable *d)
 
 static void feed(struct core *core)
 {
+    struct durable *next = NULL;
+
     core->durables.starving = false;
-    for (struct durable *d = core->durables.oldest; d != NULL; d = d->next) {
+    for (struct durable *d = core->durables.oldest; d != NULL; d = next) {
+        next = d->next;
         if (d->state == DURABLE_LIVE && d->task == NULL)
             durable_start(core, d);
     }

@@ -64,6 +64,7 @@ struct durables {
     struct durable *unconfirmed;
     struct durable *done; /* list by ended_ms */
     uint64_t body_bytes;  /* of all */
+    uint64_t accepting;   /* of them, ACCEPTING */
     int64_t keep_ms;
     /* The journal. */
     enum core_journal state;

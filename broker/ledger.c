@@ -209,11 +209,13 @@ void ledger_replay(struct core *core, uint64_t position, const struct blob *batc
 void ledger_open(struct core *core, uint64_t position)
 {
     struct durables *all = &core->durables;
+    struct durable *next = NULL;
 
     all->open = true;
     all->appended = position;
     all->unconfirmed = NULL;
-    for (struct durable *d = all->oldest; d != NULL; d = d->next) {
+    for (struct durable *d = all->oldest; d != NULL; d = next) {
+        next = d->next;
         if (d->state == DURABLE_LIVE)
             durable_start(core, d);
     }

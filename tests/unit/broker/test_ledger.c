@@ -178,3 +178,28 @@ Test(ledger, task_that_stays_does_not_let_the_journal_grow_for_ever)
     cr_assert_eq(kept_from(&w, w.trimmed), 1);
     finish(&w);
 }
+
+Test(ledger, task_in_it_that_can_never_run_ends_as_refused)
+{
+    struct world w = given_unopened_world();
+    struct blob *batch CLEANUP(blob_unref_p) = blob_new(64);
+    const struct core_event event = {
+        .type = CORE_JOURNAL_READ,
+        .now_ms = w.now_ms,
+        .position = 1,
+        .frame = batch,
+    };
+
+    cr_assert_eq(record_begin(batch, RECORD_TASK, 77, 4), 0);
+    wire_put_u32(batch, 0); /* no function */
+    record_seal(batch);
+    core_step(w.core, &event, &w.effects);
+    w.journal[w.journal_count++] = blob_ref(batch);
+    journal_event(&w, CORE_JOURNAL_OPENED, 1);
+    journal_is(&w, CORE_JOURNAL_UP, "");
+    confirm(&w);
+    struct end *client = given_asker(&w);
+    ask_for(&w, client, WAIT, 1, 77);
+    assert_told(client, 1, 1, WIRE_REFUSED_TASK);
+    finish(&w);
+}
