@@ -29,6 +29,7 @@ extern const struct verb verb_result;
 extern const struct verb verb_cancel;
 extern const struct verb verb_retry;
 extern const struct verb verb_tasks;
+extern const struct verb verb_const;
 extern const struct verb verb_info;
 extern const struct verb verb_workers;
 extern const struct verb verb_status;

@@ -82,6 +82,17 @@ static bool has_other_value(const struct setting *row)
     return takes_value(row) && !names_file(row);
 }
 
+/* The first operand, which may be one of several words: "bash", "set|get NAME". */
+static void print_words(const char *operands)
+{
+    const size_t length = strcspn(operands, " ");
+
+    printf("        words='");
+    for (size_t i = 0; i < length; i++)
+        putchar(operands[i] == '|' ? ' ' : operands[i]);
+    printf("'\n");
+}
+
 static void print_verb(const struct verb *verb)
 {
     const char *operands = verb->settings->operands;
@@ -94,7 +105,7 @@ static void print_verb(const struct verb *verb)
         (strncmp(operands, "COMMAND", 7) == 0 || strncmp(operands, "PROGRAM", 7) == 0))
         printf("        takes_command=yes\n");
     else if (operands != NULL)
-        printf("        words=%s\n", operands);
+        print_words(operands);
     printf("        ;;\n");
 }
 

@@ -21,7 +21,7 @@ MISBEHAVE = binary("../tests/programs/misbehave")
 def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
-    for verb in ("run", "map", "each", "submit", "wait", "result", "cancel", "retry", "tasks", "info", "workers", "status",
+    for verb in ("run", "map", "each", "submit", "wait", "result", "cancel", "retry", "tasks", "const", "info", "workers", "status",
                  "completion"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")
@@ -58,6 +58,11 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["submit"], "which command?"),
         (["submit", "true"], "no broker is set"),
         (["wait"], "which task?"),
+        (["const"], '"" is not one of set, get, unset'),
+        (["const", "put", "a"], '"put" is not one of set, get, unset'),
+        (["const", "set"], "const set: 0 words follow, not NAME [VALUE]"),
+        (["const", "get", "a", "b"], "const get: 2 words follow, not NAME"),
+        (["const", "get", "a"], "no broker is set"),
         (["wait", "12"], '"12" is not an id, 16 hex digits'),
         (["result", "0000000000000000"], '"0000000000000000" is not an id, 16 hex digits'),
         (["result", "5f0c3a9e17b2d486", "5f0c3a9e17b2d487"], "one task at a time, not 2"),
@@ -81,6 +86,7 @@ def test_a_wrong_command_line_is_exit_code_2_and_one_line(scoop, arguments, mess
     ("scoop run --hosts a ech", {"echo"}, {"map"}),
     ("scoop map gzip -", set(), {"--tag"}),
     ("scoop completion ", {"bash", "--help"}, {"run"}),
+    ("scoop const ", {"set", "get", "unset", "--broker"}, {"run", "NAME"}),
     ("scoop nonsense -", set(), {"--help"}),
 ])
 def test_bash_completes_verbs_options_and_commands(scoop, line, offered, not_offered):

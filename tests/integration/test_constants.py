@@ -109,3 +109,22 @@ def test_a_session_ends_when_another_one_has_taken_its_constant(cluster):
     assert cluster.program("read", "a").stdout == "two\n"
     other.stop(signal.SIGKILL)
     cluster.worker.stop()
+
+
+def test_scoop_const_keeps_a_constant_until_it_is_unset(cluster):
+    def const(*words, text=""):
+        return run("scoop", "const", *words, stdin=text, env={"SCOOP_BROKER": cluster.url})
+
+    assert const("set", "a", "one").returncode == 0
+    assert (const("get", "a").stdout, cluster.program("read", "a").stdout) == ("one", "one\n")
+    again = const("set", "a", "two")
+    assert again.returncode == 1
+    assert f'constant "a" is set already, by scoop@{HOST}' in again.stderr
+    assert 'constant "a" is set already' in cluster.program("set", "a", "two").stderr
+    assert const("unset", "a").returncode == 0
+    assert const("get", "a").returncode == 1
+    assert const("set", "b", text="x" * 2 ** 20).returncode == 0
+    assert const("get", "b").stdout == "x" * 2 ** 20
+    large = const("set", "c", text="x" * 2 ** 20 + "x")
+    assert (large.returncode, large.stderr.count("\n")) == (1, 1)
+    assert 'constant "c" has 1048577 bytes; the limit is 1048576' in large.stderr
