@@ -77,7 +77,9 @@ struct channel_task {
     uint64_t id;       /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
 };
 
-#define CHANNEL_BUNDLE        0x8000 /* the body is a bundle: see WIRE_TASK_BUNDLE */
+#define CHANNEL_BUNDLE 0x8000 /* the body is a bundle: see WIRE_TASK_BUNDLE */
+#define CHANNEL_ANYWAY                                                                             \
+    0x4000 /* bit of `attempt`: it begins although another task has to go on in time */
 #define CHANNEL_DEFINE        0xffff /* defines the next function; its body is the name */
 #define CHANNEL_RESUME        0xfffe /* end of what was recalled */
 #define CHANNEL_FUNCTIONS_MAX 0xfff0

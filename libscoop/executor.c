@@ -89,11 +89,18 @@ void executor_release_results(void)
         ring_bell(&executor);
 }
 
-/* May a task begin, with this much of it in the ring? Not while one waits that has to go on in time:
- * the agent takes back what it has fed. */
+/* May the next record be served, of which there is so much in the ring? No task begins while one
+ * waits that has to go on in time, unless the agent says so: it takes back what it has fed. */
 static bool may_begin(struct executor *e, size_t size)
 {
-    return e->timed == NULL && have_tasks(e, size);
+    struct channel_task head;
+
+    if (!have_tasks(e, size))
+        return false;
+    if (e->timed == NULL)
+        return true;
+    memcpy(&head, ring_take_at(&e->channel.tasks), sizeof(head));
+    return head.function >= CHANNEL_FUNCTIONS_MAX || (head.attempt & CHANNEL_ANYWAY) != 0;
 }
 
 /* Something to do: a task that may begin; or results, while a task waits for them. */

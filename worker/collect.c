@@ -122,6 +122,8 @@ take_parked(const struct taking *t, const struct channel_outcome *head, const ui
     e->resumed = NULL;
     held->timed = (head->flags & CHANNEL_TIMED) != 0;
     e->timed += held->timed;
+    if (held->timed)
+        e->anyway = false;
     report_parked(t->report, &held->task, true);
     turn_over(e, t->now_ms);
     return 0;

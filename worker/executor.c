@@ -167,7 +167,8 @@ static void put_task(struct executor *e, const struct task *task)
     const struct channel_task head = {
         .bytes = task->argument_bytes,
         .function = (uint16_t)(e->numbers[task->function->index] - 1),
-        .attempt = (uint16_t)(task->attempt | (task->bundle ? CHANNEL_BUNDLE : 0)),
+        .attempt = (uint16_t)(task->attempt | (task->bundle ? CHANNEL_BUNDLE : 0) |
+                              (e->timed != 0 ? CHANNEL_ANYWAY : 0)),
         .id = task->id,
     };
     const size_t total = channel_record_bytes(head.bytes);
@@ -189,6 +190,7 @@ int executor_feed(struct executor *e, const struct task *task, int64_t now_ms)
     struct task fed = *task;
 
     fed.lane = e->lane;
+    e->anyway = e->timed != 0;
     fed.cost_ns = task->function->measured ? (uint32_t)cost_of(task->function) : EXECUTOR_AHEAD_NS;
     const int result = define(e, task->function);
     if (result != 0)
@@ -318,7 +320,7 @@ void executor_put_more(struct executor *e)
 
 uint32_t executor_behind(const struct executor *e)
 {
-    if (e->timed != 0)
+    if (e->timed != 0 && !e->anyway)
         return e->flying.count;
     return e->flying.count - (e->resumed == NULL && e->flying.count != 0);
 }

@@ -124,6 +124,7 @@ struct executor {
     struct held *resumed;     /* the one of them that runs; NULL: none */
     uint32_t limited;         /* of `held`: with a limit, or revoked */
     uint32_t timed;           /* of `held`: while there is one, no other task may begin */
+    bool anyway;              /* `flying` was fed although there is one */
     bool victims;             /* its tasks have had setbacks: it is given no others */
     uint64_t begun;           /* tasks ever that are not in `flying` any more */
     uint64_t answered;        /* tasks ever */

@@ -15,6 +15,9 @@
 #define EXECUTORS_PER_SLOT 2
 #define EXECUTORS_MIN      4
 
+/* So many times that: tasks that have to go on in time lose this privilege. */
+#define CROWDED_TIMES 4
+
 /* After fork or memory failed. */
 #define START_PAUSE_MS 1000
 
@@ -231,6 +234,23 @@ static struct executor *waiting_one(const struct program *program, const struct 
     return e;
 }
 
+/* When there are that many processes, none is started because a task has to go on in time. */
+static bool is_crowded(const struct pool *pool)
+{
+    return pool->executors >= CROWDED_TIMES * executors_max(pool);
+}
+
+/* One in which tasks only wait, of the same kind, if need be with one that has to go on in time. */
+static struct executor *crowded_one(const struct program *program, const struct task *task)
+{
+    struct executor *e = program->waiting;
+
+    while (e != NULL &&
+           (e->blame != EXECUTOR_ALIVE || e->recalling || e->victims != (task->setbacks != 0)))
+        e = e->next;
+    return e;
+}
+
 /* A busy one that takes this task, too. They take turns: the one found goes to the end. */
 static struct executor *busy_one(struct program *program, const struct task *task)
 {
@@ -253,6 +273,8 @@ static struct executor *pick(struct pool *pool, const struct task *task, int64_t
         e = idle_one(program);
         if (e == NULL)
             e = waiting_one(program, task);
+        if (e == NULL && is_crowded(pool))
+            e = crowded_one(program, task);
         if (e == NULL && program_look(program, pool->folders, pool->host, now_ms) == 0)
             e = start_one(pool, program, now_ms);
     }

@@ -6,7 +6,7 @@ import pathlib
 import signal
 
 import pytest
-from programs import binary, eventually, is_alive, run
+from programs import binary, children, eventually, is_alive, run
 
 NESTED = binary("../tests/programs/nested")
 
@@ -73,6 +73,16 @@ def test_a_child_that_crashes_is_its_parents_result(tmp_path):
 
 def test_a_wait_inside_a_function_keeps_its_deadline():
     assert nested("deadline", 300) == "ok 302 attempts=1"
+
+
+def test_waits_with_deadlines_start_a_bounded_number_of_processes(cluster):
+    worker = cluster.start_worker(slots=1)
+    program = cluster.start_program("../tests/programs/nested", "crowd", 10)
+    most = 0
+    while program.process.poll() is None:
+        most = max(most, len(children(worker.pid)))
+    assert output_of(program) == "200 of 200"
+    assert 1 < most <= 30, "without a bound it is 200"
 
 
 def test_a_function_waits_for_any_of_its_children():

@@ -255,6 +255,23 @@ SCOOP_FUNCTION(int, waits_apart, int ms)
     return result_of(future);
 }
 
+/* Many that wait with a deadline, each of which keeps its process. */
+static int mode_crowd(int number)
+{
+    int in[200];
+    int out[200];
+    int sum = 0;
+
+    for (int i = 0; i < 200; i++)
+        in[i] = number;
+    if (scoop_map(waits_apart, in, out, 200) != SCOOP_OK)
+        return scoop_report();
+    for (int i = 0; i < 200; i++)
+        sum += out[i] == number;
+    printf("%d of 200\n", sum);
+    return 0;
+}
+
 static int mode_pair(int number)
 {
     return print_result(scoop_submit(waits_apart, number));
@@ -354,7 +371,7 @@ static const struct {
     {"futures", mode_futures}, {"bytes", mode_bytes},   {"crash", mode_crash},
     {"sleep", mode_sleep},     {"limit", mode_limit},   {"deadline", mode_deadline},
     {"leave", mode_leave},     {"any", mode_any},       {"pair", mode_pair},
-    {"cancel", mode_cancel},   {"fail", mode_fail},
+    {"crowd", mode_crowd},     {"cancel", mode_cancel}, {"fail", mode_fail},
 };
 
 int main(int argc, char **argv)
