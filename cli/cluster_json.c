@@ -19,9 +19,10 @@ static void set_numbers(json_t *object, const struct number *numbers, size_t cou
 json_t *cluster_json(const struct scoop_cluster *c, const char *broker)
 {
     const struct number numbers[] = {
-        {"workers", c->alive}, {"threads", c->slots},     {"uptime_ms", c->uptime_ms},
-        {"ready", c->ready},   {"leased", c->leased},     {"done", c->done},
-        {"failed", c->failed}, {"requeued", c->requeued}, {"sessions", c->sessions},
+        {"workers", c->alive},   {"threads", c->slots},     {"uptime_ms", c->uptime_ms},
+        {"ready", c->ready},     {"leased", c->leased},     {"done", c->done},
+        {"failed", c->failed},   {"requeued", c->requeued}, {"sessions", c->sessions},
+        {"resting", c->resting}, {"held", c->held},         {"blocked", c->blocked},
     };
     json_t *root = json_pack("{s:s, s:s}", "broker", broker, "version", c->version);
 

@@ -103,6 +103,11 @@ static void put_head(struct writing *w)
              "tasks    %" PRIu64 " waiting, %" PRIu64 " with workers, %" PRIu64 " done, %" PRIu64
              " failed, %" PRIu64 " run again",
              now->ready, now->leased, now->done, now->failed, now->requeued);
+    if (now->held + now->blocked + now->resting != 0)
+        put_line(w,
+                 "         %" PRIu64 " waiting for others, %" PRIu64
+                 " blocked by a failure, %" PRIu64 " to be tried again",
+                 now->held, now->blocked, now->resting);
     if (since != NULL)
         put_line(w, "rate     %s/s done, %s/s failed", done, failed);
 }

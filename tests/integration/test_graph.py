@@ -86,3 +86,15 @@ def test_the_example_goes_on_without_the_instrument_that_failed():
     done = run("scoop", "run", "-n", "2", binary("examples/graph"), 8)
     assert done.stdout == "without instrument 8\nmean 21.571 of 7\n"
     assert run("examples/graph", 8).stdout == done.stdout
+
+
+def test_what_is_blocked_is_in_sight(start, tmp_path):
+    cluster = Cluster(start, tmp_path / "cluster")
+    cluster.start_broker()
+    cluster.start_worker(GRAPH.rsplit("/", 1)[0])
+    program = cluster.start_program(GRAPH, "stay")
+    eventually(lambda: cluster.info()["blocked"] == 1, "B is blocked")
+    assert cluster.info()["held"] == 1, "C waits for B"
+    shown = run("scoop", "status", "--broker", cluster.url).stdout
+    assert "1 waiting for others, 1 blocked by a failure, 0 to be tried again" in shown
+    program.kill()

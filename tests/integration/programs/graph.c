@@ -7,6 +7,7 @@
  *        graph chain COUNT      each after the one before, whose future is freed at once
  *        graph fan COUNT        one after so many
  *        graph forgive | retry | cancel    C after B after A, which fails the first time; prints what is seen
+ *        graph stay             the same three, left as they are until it is killed
  *        graph slow COUNT       a chain of so many, of 300 ms each, with one that waits for the first and the last
  * A node whose name begins with '!' fails while the file $MARK does not exist. */
 #include <scoop.h>
@@ -161,6 +162,9 @@ static void failed(const char *how)
         again = scoop_retry(a);
         if (again == NULL)
             exit(scoop_report());
+    } else if (strcmp(how, "stay") == 0) {
+        fflush(stdout);
+        pause();
     } else {
         printf("%d\n", scoop_cancel(b, SCOOP_FOREVER) == SCOOP_NEVER_RAN);
         printf("%d\n", scoop_cancel(c, SCOOP_FOREVER) == SCOOP_NEVER_RAN);
