@@ -1,5 +1,6 @@
 /* Rows of traits: how each is set back, or what damage it is when it cannot be. Measured: a brief look
- * takes some 1.5 us, so at most 2 % of the time of short tasks; a close one 12 us. */
+ * takes 1 to 1.5 us, a close one some 12 us; no-ops pass an executor at 7 to 8 million a second with
+ * and without. */
 #include "tidy.h"
 
 #include "base/channel.h"

@@ -30,7 +30,7 @@ struct pool {
     int epoll_fd;            /* borrowed; executors add their descriptors */
     struct report *report;   /* borrowed */
     struct nested *nested;   /* borrowed; NULL: functions cannot submit */
-    struct oom *oom;         /* borrowed */
+    struct oom *oom;         /* borrowed; NULL: what the kernel ends is not told apart */
     uint64_t task_memory;    /* limit in bytes; 0: none */
     uint32_t executor_tasks; /* an executor is replaced after so many; 0: never */
     struct task_queue waiting;

@@ -81,7 +81,8 @@ static void bury(struct pool *pool, struct executor *e, struct ending *ending, i
     output_finish(&e->out, now_ms);
     output_finish(&e->err, now_ms);
     ending->out_of_memory = e->blame == EXECUTOR_ALIVE && WIFSIGNALED(ending->status) &&
-                            WTERMSIG(ending->status) == SIGKILL && oom_took_one(pool->oom);
+                            WTERMSIG(ending->status) == SIGKILL && pool->oom != NULL &&
+                            oom_took_one(pool->oom);
     verdict_log(e, ending);
     settle_tasks(pool, e, ending);
     remove_executor(pool, e);

@@ -137,11 +137,12 @@ def test_F11_a_tree_of_processes_is_killed_with_its_executor(tasks):
     eventually(lambda: not any(map(is_alive, seen)), "the end of all of them", 5)
 
 
-@pytest.mark.parametrize("byte", [0, 0xff])
+@pytest.mark.parametrize("byte", [0, 0xff, 0x100, 0x1ff])
 def test_F15_junk_in_the_shared_memory_is_a_crash_of_its_task(tasks, byte):
     t = tasks()
     pid = t.value("which")
     assert t.text("scribbles", byte).endswith("; stderr: executor: the shared memory was overwritten")
+    assert t.agent.log.count("ev=executor_ended") == 1
     assert t.value("which") != pid
 
 

@@ -100,7 +100,7 @@ SCOOP_FUNCTION(int, takes_stack, int mib)
     return block[0];
 }
 
-/* Over all that it shares with its agent. */
+/* Over all that it shares with its agent; 256 and more: over the page in front of the rings. */
 SCOOP_FUNCTION(int, scribbles, int byte)
 {
     FILE *const maps = fopen("/proc/self/maps", "re");
@@ -111,7 +111,8 @@ SCOOP_FUNCTION(int, scribbles, int byte)
         const uintptr_t from = strtoull(line, &rest, 16);
         const uintptr_t to = strtoull(rest + 1, NULL, 16);
 
-        if (strstr(line, "memfd:") != NULL && strstr(line, " rw-s ") != NULL)
+        if (strstr(line, "memfd:") != NULL &&
+            strstr(line, byte < 256 ? " rw-s " : " rw-s 00000000 ") != NULL)
             memset((void *)from, byte, to - from); /* NOLINT(performance-no-int-to-ptr) */
     }
     if (maps != NULL)
