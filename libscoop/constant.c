@@ -111,18 +111,18 @@ static struct constant *find(const struct place *place, const char *name)
     return found;
 }
 
-/* Put it into the table (taken), unless there is one of its name. Returns the one that is there. */
-static struct constant *put(const struct place *place, struct constant *c)
+/* Put it into the table (taken). False: there is one of its name, and *own says whether we set that. */
+static bool put(const struct place *place, struct constant *c, bool *own)
 {
     pthread_mutex_lock(place->lock);
-    struct constant *there = find(place, c->name);
+    const struct constant *there = find(place, c->name);
+    *own = there == NULL || there->own;
     if (there == NULL)
         HASH_ADD_STR(*place->table, name, c);
     pthread_mutex_unlock(place->lock);
-    if (there == NULL)
-        return c;
-    constant_free(c);
-    return there;
+    if (there != NULL)
+        constant_free(c);
+    return there == NULL;
 }
 
 static void take_out(const struct place *place, struct constant *c)
@@ -259,11 +259,10 @@ scoop_constant_set(scoop_session *session, const char *name, const void *data, s
     struct constant *c = own_new(name, data, size);
     if (c == NULL)
         return no_memory(call);
-    const struct constant *there = put(&place, c);
-    if (there != c)
+    bool own = false;
+    if (!put(&place, c, &own))
         return error_set(SCOOP_REFUSED, "%s: constant \"%s\" is set already, %s", call, name,
-                         there->own ? "by this program"
-                                    : "by another program: this one has read it");
+                         own ? "by this program" : "by another program: this one has read it");
     status = set_on(session, c);
     if (status != SCOOP_OK)
         take_out(&place, c);
@@ -440,7 +439,8 @@ enum scoop_status scoop_constant(scoop_session *session, const char *name, struc
     c->holder = answer;
     c->value = answer->data + SERIAL_BYTES;
     c->size = answer->size - SERIAL_BYTES;
-    put(&place, c);
+    bool own = false;
+    (void)put(&place, c, &own);
     /* Another thread may be about to set it. */
     return look_up(&place, name, out) ? SCOOP_OK : unknown(name);
 }
