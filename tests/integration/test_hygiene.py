@@ -142,8 +142,9 @@ def test_F15_junk_in_the_shared_memory_is_a_crash_of_its_task(tasks, byte):
     t = tasks()
     pid = t.value("which")
     assert t.text("scribbles", byte).endswith("; stderr: executor: the shared memory was overwritten")
-    assert t.agent.log.count("ev=executor_ended") == 1
     assert t.value("which") != pid
+    t.agent.wait_for("ev=executor_ended")
+    assert t.agent.log.count("ev=executor_ended") == 1
 
 
 def test_F20_a_result_of_a_gigabyte_is_a_failure_that_names_the_limit(tasks):
