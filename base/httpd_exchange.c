@@ -130,6 +130,14 @@ static void response_init(struct httpd_response *response)
     response->header_count = 0;
 }
 
+/* One writer, so no read-modify-write is needed. */
+static void count_in_flight(struct worker *worker, int change)
+{
+    const unsigned now = atomic_load_explicit(&worker->in_flight, memory_order_relaxed);
+
+    atomic_store_explicit(&worker->in_flight, now + (unsigned)change, memory_order_relaxed);
+}
+
 /* Every field but the response's bytes, which would cost more to clear than the rest together. */
 static void
 exchange_init(struct exchange *x, struct worker *worker, struct MHD_Connection *connection)
@@ -170,7 +178,7 @@ void *exchange_on_target(void *argument, const char *target, struct MHD_Connecti
 
     if (x == NULL)
         return NULL;
-    worker->in_flight++;
+    count_in_flight(worker, 1);
     exchange_init(x, worker, connection);
     x->bad_line = !head_is_target(target);
     x->target_bytes = strlen(target);
@@ -487,5 +495,5 @@ void exchange_on_completed(void *argument,
     link_set_deadline(x->link, now_us / 1000 + HTTPD_IDLE_MS);
     x->next = worker->spare;
     worker->spare = x;
-    worker->in_flight--;
+    count_in_flight(worker, -1);
 }

@@ -79,8 +79,8 @@ struct worker {
     struct exchange *spare;
     struct link *links;
     int64_t next_sweep_ms;
-    unsigned in_flight; /* exchanges begun and not ended */
-    unsigned suspended; /* of these, waiting at a gate or for a ticket */
+    atomic_uint in_flight; /* exchanges begun and not ended; written by the worker alone */
+    unsigned suspended;    /* of these, waiting at a gate or for a ticket */
     struct access_lines access;
 };
 
@@ -127,6 +127,7 @@ struct httpd {
 
     struct metric *refused[REFUSAL_REASONS];
     struct metric *open_connections;
+    struct metric *open_requests;
     pthread_mutex_t stats_mutex; /* for creating the next one */
     struct latency *latencies;   /* [route_rows][STATUS_SLOTS] */
     size_t route_rows;           /* routes, built-in ones, and one for "no route" */

@@ -34,6 +34,8 @@ int stats_init(struct httpd *httpd)
     }
     httpd->open_connections =
         metrics_gauge(metrics, "http_connections", "", "Connections open now.");
+    httpd->open_requests = metrics_gauge(metrics, "http_requests", "",
+                                         "Requests begun and not answered, waiting ones included.");
     return 0;
 }
 
@@ -133,7 +135,11 @@ void stats_flush_access(struct worker *worker)
 void stats_handle_metrics(struct httpd *httpd, struct httpd_response *response)
 {
     size_t size = 0;
+    unsigned requests = 0;
 
+    for (unsigned i = 0; i < httpd->worker_count; i++)
+        requests += atomic_load_explicit(&httpd->workers[i].in_flight, memory_order_relaxed);
+    metric_set(httpd->open_requests, requests);
     metric_set(httpd->open_connections, atomic_load(&httpd->connections));
     char *text = metrics_render(httpd->options.metrics, &size);
     if (text == NULL) {

@@ -7,6 +7,7 @@ differ by their address (127.0.0.2, 127.0.0.3, ...), as hosts do; all listen on 
 import os
 import pathlib
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -45,14 +46,14 @@ class Site:
 
     @staticmethod
     def _make_user():
-        name = f"scoop-t{os.getpid()}"
+        name = f"scoop-t{secrets.token_hex(6)}"
         subprocess.run(["useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh",
                         name], check=True, capture_output=True)
         return name
 
     def close(self):
         if self.made_user:
-            subprocess.run(["userdel", self.user], check=False, capture_output=True)
+            subprocess.run(["userdel", "--force", self.user], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def path(self, name):

@@ -269,7 +269,7 @@ def test_a_ping_waits_for_its_turn_but_is_not_delayed(start, method):
     assert timed(ask, rng.address, method, "/")[1] < 0.05
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
         waiting = [pool.submit(ask, rng.address, "GET", "/1") for _ in range(5)]
-        eventually(lambda: metric(rng.address, "http_connections") > 5, "all connected")
+        eventually(lambda: metric(rng.address, "http_requests") > 5, "all have asked")
         answer, took = timed(ask, rng.address, method, "/")
         assert answer.status == 200 and 0.25 < took < 0.7
         assert all(one.result().status == 200 for one in waiting)
@@ -332,10 +332,11 @@ def test_a_signal_ends_it_within_a_second(rng, number):
 
 
 def test_sigterm_finishes_what_runs_and_turns_away_what_queues(start):
-    rng = start("rng", "--listen", "127.0.0.1:0", "--delay-ms", "300", "--concurrency", "1")
+    rng = start("rng", "--listen", "127.0.0.1:0", "--delay-ms", "500", "--concurrency", "1")
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
         answers = [pool.submit(ask, rng.address, "GET", "/1") for _ in range(5)]
-        eventually(lambda: metric(rng.address, "http_connections") > 5, "all connected")
+        # That of the metrics is one, too.
+        eventually(lambda: metric(rng.address, "http_requests") > 5, "all have asked")
         code, took = timed(rng.stop)
         statuses = sorted(answer.result().status for answer in answers)
     assert code == 0 and took < 1.0
@@ -346,7 +347,7 @@ def test_sigterm_does_not_wait_for_a_long_delay(start):
     rng = start("rng", "--listen", "127.0.0.1:0", "--delay-ms", "30000")
     with Connection(rng.address) as connection:
         connection.send(b"GET /1 HTTP/1.1\r\nHost: t\r\n\r\n")
-        eventually(lambda: metric(rng.address, "http_connections") == 2, "connected")
+        eventually(lambda: metric(rng.address, "http_requests") == 2, "it has asked")
         code, took = timed(rng.stop)
         assert code == 0 and took < 1.0
         assert connection.answer().status == 503
