@@ -33,10 +33,16 @@ def somewhere(stack, service):
     return node, stack.containers(service, node)[0]
 
 
+# The engine itself fails now and then to mount the secrets of a container, before anything of ours
+# runs in it, and starts another one.
+OF_THE_ENGINE = re.compile(r"starting container failed: unable to remount dir")
+
+
 def test_all_services_run_and_nothing_failed(stack):
     for service in SERVICES:
         rows = stack.tasks(service, only_running=False)
-        assert not [row for row in rows if re.match("Failed|Rejected", row[3])], service
+        assert not [row for row in rows if re.match("Failed|Rejected", row[3])
+                    and not OF_THE_ENGINE.search(row[4])], service
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -100,9 +106,12 @@ def test_a_host_that_joins_gets_a_worker_that_is_used(stack, images):
     broker = stack.container("broker")
     node = stack.lab("add").stdout.strip()
     stack.lab("load", *images, deadline_s=300)
-    eventually("a worker on the new host", 20, lambda: node in stack.nodes_of("worker"))
-    eventually("the broker uses it", 20, lambda: len(stack.workers()) == 4)
-    assert stack.container("broker") == broker
-    stack.lab("remove", node)
-    stack.lab.docker("m", "node", "rm", "--force", node)
+    try:
+        # The engine looks again every few seconds for images that were not there.
+        eventually("a worker on the new host", 40, lambda: node in stack.nodes_of("worker"))
+        eventually("the broker uses it", 20, lambda: len(stack.workers()) == 4)
+        assert stack.container("broker") == broker
+    finally:
+        stack.lab("remove", node)
+        stack.lab.docker("m", "node", "rm", "--force", node)
     eventually("the broker dropped it", 30, lambda: len(stack.workers()) == 3)

@@ -28,7 +28,9 @@ def shell(lab, images, stack_folder, tmp_path_factory):
         new.mkdir()
     (home / "stack").symlink_to(stack_folder)
     docker = tools / "docker"
+    # With the path as it was: the lab asks a docker, too, and that is not this one.
     docker.write_text("#!/bin/sh\nnode=m; [ \"$1\" = build ] && node=builder\n"
+                      f"PATH={shlex.quote(os.environ['PATH'])}\n"
                       f"exec {shlex.quote(str(HERE / 'lab'))} docker $node \"$@\"\n")
     docker.chmod(0o755)
     usr = folder / "usr/local"
