@@ -51,6 +51,14 @@ def shell(lab, images, stack_folder, tmp_path_factory):
     return run
 
 
+def images_of_workers(stack):
+    """Of all that run, without tags."""
+    text = "\n".join(stack.service("ps", "--filter", "desired-state=running", "--format",
+                                   "{{.Image}}", f"{stack.name}_{name}")
+                     for name in ("worker", "root_worker"))
+    return {image.split(":")[0] for image in text.split()}
+
+
 def test_the_page_is_true(shell, stack):
     build, local, deploy, remote = blocks("sh")
     shell(build, cwd=ROOT, deadline_s=600)
@@ -62,10 +70,14 @@ def test_the_page_is_true(shell, stack):
     assert "computing serially" in done.stderr
     assert (shell.work / "primes.json").stat().st_size > 1000
 
-    shell(deploy.replace("$SCOOP/docker/build\n", ""))  # the images are those of all these tests
-    eventually("the images on the nodes", 60, lambda: stack.lab("load", "primes-worker:latest"))
+    build_images, make_image, make_keys, deploy_stack = deploy.splitlines()
+    assert build_images == "$SCOOP/docker/build"  # done: the images are those of all these tests
+    shell(f"{make_image}\n{make_keys}")
+    stack.lab("load", "primes-worker:latest", deadline_s=120)
+    shell(deploy_stack)
     stack.await_running(120)
-    eventually("three workers", 60, lambda: len(stack.workers()) == 3)
+    eventually("three workers with the program", 90, lambda: images_of_workers(stack) ==
+               {"primes-worker"} and len(stack.workers()) == 3)
     done = shell(remote, node="m")
     assert done.stdout.splitlines()[-1] == ANSWER
     assert all(re.search(rf"(?m)^{host} ", done.stdout) for host in ("m", "w1", "w2")), done.stdout
