@@ -122,7 +122,7 @@ struct httpd {
     atomic_bool draining;
     _Atomic int64_t drain_until_ms; /* valid once draining */
     struct worker workers[HTTPD_THREADS_MAX];
-    unsigned worker_count;
+    atomic_uint worker_count; /* a worker is counted when it can be read: others serve already */
     struct waits wait;
 
     struct metric *refused[REFUSAL_REASONS];
