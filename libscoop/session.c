@@ -5,6 +5,7 @@
 
 #include "base/blob.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "error.h"
 #include "executor_state.h"
 
@@ -40,16 +41,6 @@ static int start_thread(scoop_session *s)
     return -error;
 }
 
-static void init_waiting(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 int session_new(const struct config *config, scoop_session **out, struct problem *problem)
 {
     scoop_session *s = malloc(sizeof(*s));
@@ -67,8 +58,8 @@ int session_new(const struct config *config, scoop_session **out, struct problem
     };
     s->inbox_tail = &s->inbox;
     pthread_mutex_init(&s->lock, NULL);
-    init_waiting(&s->changed);
-    init_waiting(&s->parked);
+    thread_init_condition(&s->changed);
+    thread_init_condition(&s->parked);
     client_init(&s->client, &config->program);
     int error = notes_open(&s->config, &s->notes, problem);
     if (error != 0) {
@@ -99,8 +90,8 @@ scoop_session *session_new_nested(struct strand *strand)
         return NULL;
     *s = (scoop_session){.strand = strand, .bell = -1, .state = STATE_OPEN, .refs = 1};
     pthread_mutex_init(&s->lock, NULL);
-    init_waiting(&s->changed);
-    init_waiting(&s->parked);
+    thread_init_condition(&s->changed);
+    thread_init_condition(&s->parked);
     return s;
 }
 
@@ -156,10 +147,8 @@ static bool wait_on(scoop_session *s, pthread_cond_t *condition, int64_t deadlin
         pthread_cond_wait(condition, &s->lock);
         return true;
     }
-    const struct timespec until = {
-        .tv_sec = deadline / 1000,
-        .tv_nsec = deadline % 1000 * 1000000,
-    };
+    const struct timespec until = thread_time(deadline);
+
     return pthread_cond_timedwait(condition, &s->lock, &until) == 0 || clock_now_ms() < deadline;
 }
 
@@ -286,7 +275,7 @@ static void wake_caller(struct tray *tray)
 void waiter_init(struct waiter *waiter)
 {
     tray_init(&waiter->tray, wake_caller);
-    init_waiting(&waiter->condition);
+    thread_init_condition(&waiter->condition);
     waiter->strand = NULL;
 }
 
