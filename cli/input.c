@@ -163,3 +163,14 @@ int input_next(struct input *input, int wait_ms, struct input_item *item)
         *item = (struct input_item){.values = {line}, .count = 1};
     return error;
 }
+
+const char *input_strerror(int error)
+{
+    if (error == -E2BIG)
+        return "an input line is longer than 8 MiB";
+    if (error == -EILSEQ)
+        return "an input line holds a zero byte";
+    if (error == -ENOMEM)
+        return "out of memory";
+    return strerror(-error);
+}

@@ -55,6 +55,9 @@ void input_fini(struct input *input);
  * -EILSEQ: it holds a zero byte; -ENOMEM; or what read() gave. */
 NODISCARD int input_next(struct input *input, int wait_ms, struct input_item *item);
 
+/* What an error of input_next() means, for people. */
+const char *input_strerror(int error);
+
 /* How many items there are in all; 0: not known. */
 uint64_t input_total(const struct input *input);
 

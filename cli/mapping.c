@@ -55,12 +55,7 @@ static void job_free_p(struct mapping_job **job)
 
 static int input_error(const struct mapping *m, int error)
 {
-    if (error == -E2BIG)
-        return complain(m, error, "an input line is longer than 8 MiB");
-    if (error == -EILSEQ)
-        return complain(m, error, "an input line holds a zero byte");
-    fprintf(stderr, "%s: input: %s\n", m->program, strerror(-error));
-    return error;
+    return complain(m, error, input_strerror(error));
 }
 
 /* Begin a try. */

@@ -2,14 +2,12 @@
 #include "hosts.h"
 #include "local.h"
 #include "mapping.h"
+#include "operands.h"
 #include "options.h"
 #include "verb.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 /* Exit codes, as GNU parallel has them: the number of commands that failed, up to this one, which
  * stands for all above it; and what else went wrong. */
@@ -54,7 +52,7 @@ static const struct setting rows[] = {
     {
         ROW("arg-file", SETTING_TEXT, file),
         .min = 1,
-        .help = "read arguments from this file instead of standard input",
+        .help = "read arguments from this file instead of standard input; -: from that",
         .letter = 'a',
     },
     {
@@ -228,63 +226,12 @@ static int usage(const char *what)
     return -EINVAL;
 }
 
-/* Everything but -a FILE is for words. */
-static int open_lines(const struct map_options *options, struct input *input)
+static int check(const struct map_options *options)
 {
-    int fd = STDIN_FILENO;
-
-    if (options->file != NULL)
-        fd = open(options->file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        fprintf(stderr, "%s: --arg-file: %s: %s\n", settings.program, options->file,
-                strerror(errno));
-        return -EINVAL;
-    }
-    if (isatty(fd) == 1)
-        fprintf(stderr, "%s: reading arguments from the terminal; Ctrl-D ends them\n",
-                settings.program);
-    input_of_lines(input, fd, options->null_ends ? '\0' : '\n');
-    return 0;
-}
-
-/* Split the operands at the first ":::". -EINVAL: said on stderr. */
-static int read_operands(const struct map_options *options,
-                         char **words,
-                         size_t count,
-                         struct template *template,
-                         struct input *input)
-{
-    size_t command = 0;
-
-    while (command < count && strcmp(words[command], ":::") != 0)
-        command++;
-    if (command == 0)
-        return usage("which command?");
-    template_init(template, words, command);
-    if (command == count)
-        return open_lines(options, input);
-    if (options->file != NULL || options->null_ends)
-        return usage("--arg-file and --null are for arguments that are read, not for those behind "
-                     "\":::\"");
-    if (input_of_words(input, words + command + 1, count - command - 1) != 0)
-        return usage("there are more than 9 lists of arguments");
-    return 0;
-}
-
-static int
-check(const struct map_options *options, const struct template *template, const struct input *input)
-{
-    const size_t lists = input->list_count > 0 ? input->list_count : 1;
-
     if (options->keep_order && options->as_completed)
         return usage("--keep-order and --as-completed exclude each other");
     if ((options->resume || options->resume_failed) && options->joblog == NULL)
         return usage("--resume needs --joblog FILE");
-    if (template->highest > lists) {
-        fprintf(stderr, "%s: {%zu}: the lists of arguments are 1 to %zu\n", settings.program,
-                template->highest, lists);
-        return -EINVAL;
-    }
     return 0;
 }
 
@@ -307,6 +254,7 @@ static int run_verb(int argc, char **argv)
 {
     struct map_options options = {.slots = 0};
     int first = 0;
+    bool has_input = false;
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, &first);
     struct joblog joblog = {.fd = -1};
     struct input input = {.fd = -1};
@@ -323,9 +271,14 @@ static int run_verb(int argc, char **argv)
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    if (read_operands(&options, argv + first, (size_t)(argc - first), &mapping.template, &input) !=
-            0 ||
-        check(&options, &mapping.template, &input) != 0)
+    const struct operands_options operands = {
+        .program = settings.program,
+        .file = options.file,
+        .null_ends = options.null_ends,
+        .lines_by_default = true,
+    };
+    if (check(&options) != 0 || operands_read(&operands, argv + first, (size_t)(argc - first),
+                                              &mapping.template, &input, &has_input) != 0)
         return EXIT_USAGE;
     const int code = open_joblog(&options, &joblog) == 0 ? map(&options, &mapping) : OTHER;
     joblog_close(&joblog);

@@ -1,15 +1,16 @@
-/* scoop submit: a command as a durable task; prints its id. */
-#include "base/blob.h"
-#include "base/command.h"
+/* scoop submit: commands as durable tasks; prints their ids. */
 #include "durable.h"
+#include "operands.h"
+#include "submission.h"
 #include "verb.h"
 
 #include <stdio.h>
-#include <string.h>
 
 struct submit_options {
     struct broker_options broker;
     const char *key;
+    const char *file;
+    bool null_ends;
     uint64_t limit_ms;
     uint64_t retries;
     uint64_t timeout_ms;
@@ -29,7 +30,24 @@ static const struct setting rows[] = {
         .offset = offsetof(struct submit_options, key),
         .min = 1,
         .max = 4096,
-        .help = "a name for the task: submitted again under the same name, it is the same task",
+        .help = "a name for the task: submitted again under the same name, it is the same task; "
+                "of many\n"
+                "tasks, that of the Nth is VALUE/N",
+    },
+    {
+        .flag = "arg-file",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct submit_options, file),
+        .min = 1,
+        .help = "one task for each line of this file; -: of standard input",
+        .letter = 'a',
+    },
+    {
+        .flag = "null",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct submit_options, null_ends),
+        .help = "one task for each argument that is read and ends in a zero byte",
+        .letter = '0',
     },
     {
         .flag = "limit-ms",
@@ -63,60 +81,34 @@ static const struct settings settings = {
     .program = "scoop submit",
     .about =
         "Runs COMMAND on the cluster as a durable task: once its id is printed it outlives this\n"
-        "client, the broker and its host. See 'scoop wait' and 'scoop result'.",
-    .operands = "COMMAND...",
-    .example = "scoop submit gzip -9 big.log",
+        "client, the broker and its host. With arguments, one task for each, as 'scoop map' has\n"
+        "them. See 'scoop wait' and 'scoop result'.",
+    .operands = "COMMAND... [::: ARGUMENT...]...",
+    .example = "scoop submit gzip -9 ::: *.log | xargs scoop wait",
     .rows = rows,
     .row_count = COUNT_OF(rows),
 };
 
-static int complain(void)
+static int submit(scoop_session *session,
+                  const struct submit_options *options,
+                  const struct template *template,
+                  struct input *input)
 {
-    fprintf(stderr, "%s: %s\n", settings.program, scoop_last_error());
-    return EXIT_FAILED;
-}
-
-/* Wait until it is accepted, and print the id. */
-static int finish(scoop_future *future, uint64_t id, int timeout_ms)
-{
-    struct scoop_bytes nothing;
-    char text[DURABLE_ID_TEXT];
-
-    if (scoop_wait(future, timeout_ms) != SCOOP_OK) {
-        fprintf(stderr, "%s: not accepted within %d ms; with --key it can be submitted again\n",
-                settings.program, timeout_ms);
-        return EXIT_FAILED;
-    }
-    if (scoop_result_bytes(future, &nothing) != SCOOP_OK)
-        return complain();
-    durable_id_text(id, text);
-    puts(text);
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
-}
-
-static int
-submit(scoop_session *session, const struct submit_options *options, char **words, size_t count)
-{
-    const struct scoop_options limits = {
-        .deadline_ms = (int)options->timeout_ms,
-        .limit_ms = (uint32_t)options->limit_ms,
-        .retries = (uint32_t)options->retries,
+    const struct submission submission = {
+        .session = session,
+        .program = settings.program,
+        .key = options->key,
+        .options =
+            {
+                .deadline_ms = (int)options->timeout_ms,
+                .limit_ms = (uint32_t)options->limit_ms,
+                .retries = (uint32_t)options->retries,
+            },
     };
-    struct blob *argument CLEANUP(blob_unref_p) = blob_new(256);
-    uint64_t id = options->key != NULL ? scoop_durable_id(options->key) : 0;
+    const int error = input != NULL ? submission_each(&submission, template, input)
+                                    : submission_one(&submission, template->words, template->count);
 
-    if (argument == NULL || command_put_words(argument, words, count) != 0) {
-        fprintf(stderr, "%s: the command is too long\n", settings.program);
-        return EXIT_FAILED;
-    }
-    scoop_future *future = scoop_submit_durable(
-        session, &limits, scoop_builtin("command", SCOOP_VARIABLE, SCOOP_VARIABLE), argument->data,
-        argument->size, &id);
-    if (future == NULL)
-        return complain();
-    const int code = finish(future, id, (int)options->timeout_ms);
-    scoop_future_free(future);
-    return code;
+    return error == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int run(int argc, char **argv)
@@ -124,19 +116,27 @@ static int run(int argc, char **argv)
     struct submit_options options = {.key = NULL};
     int first = 0;
     int code = EXIT_FAILED;
+    bool has_input = false;
+    struct template template;
+    struct input input = {.fd = -1};
     const enum settings_outcome outcome = settings_read(&settings, argc, argv, &options, &first);
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    if (first >= argc) {
-        fprintf(stderr, "%s: which command? see '%s --help'\n", settings.program, settings.program);
+    const struct operands_options operands = {
+        .program = settings.program,
+        .file = options.file,
+        .null_ends = options.null_ends,
+    };
+    if (operands_read(&operands, argv + first, (size_t)(argc - first), &template, &input,
+                      &has_input) != 0)
         return EXIT_USAGE;
-    }
     scoop_session *session = durable_open(&options.broker, settings.program, &code);
     if (session == NULL)
         return code;
-    code = submit(session, &options, argv + first, (size_t)(argc - first));
+    code = submit(session, &options, &template, has_input ? &input : NULL);
     scoop_close(session);
+    input_fini(&input);
     return code;
 }
 

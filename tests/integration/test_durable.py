@@ -226,7 +226,7 @@ def scoop(cluster):
 def submitted(scoop, *words):
     done = scoop("submit", *words)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"[0-9a-f]{16}\n", done.stdout)
+    assert re.fullmatch(r"([0-9a-f]{16}\n)+", done.stdout)
     return done.stdout.strip()
 
 
@@ -241,6 +241,32 @@ def test_a_command_is_submitted_waited_for_and_its_output_fetched_once(scoop, tm
     gone = scoop("result", task)
     assert gone.returncode == 1
     assert f"no durable task {task} is kept here" in gone.stderr
+
+
+def test_a_command_with_arguments_is_one_task_for_each(scoop, tmp_path):
+    tasks = submitted(scoop, "echo", "{2}-{1}", ":::", "a", "b", ":::", "c", "d").split()
+    assert [scoop("result", task).stdout for task in tasks] == ["c-a\n", "d-a\n", "c-b\n", "d-b\n"]
+    (tmp_path / "lines").write_text("".join(f"{number}\n" for number in range(1, 10001)))
+    lines = ["--key", "ten thousand", "-a", tmp_path / "lines", "sh", "-c", "echo $(({#} * 2))"]
+    tasks = submitted(scoop, *lines).split()
+    assert len(set(tasks)) == 10000
+    assert submitted(scoop, *lines).split() == tasks
+    assert submitted(scoop, "--key", "ten thousand/10000", "false") == tasks[-1]
+    assert [scoop("result", tasks[at]).stdout for at in (0, 4999, 9999)] == ["2\n", "10000\n", "20000\n"]
+
+
+def test_a_bad_argument_ends_the_submission_and_what_was_accepted_is_said(scoop, tmp_path):
+    (tmp_path / "lines").write_bytes(b"one\nzero \0 byte\nthree\n")
+    done = scoop("submit", "-a", tmp_path / "lines", "echo", ":::", "x")
+    assert done.returncode == 2
+    assert "--arg-file and --null are for arguments that are read" in done.stderr
+    done = scoop("submit", "-a", tmp_path / "lines", "echo")
+    assert done.returncode == 1
+    assert done.stderr == "scoop submit: an input line holds a zero byte\n"
+    assert scoop("result", done.stdout.strip()).stdout == "one\n"
+    done = scoop("submit", "-a", tmp_path / "no", "echo")
+    assert done.returncode == 2
+    assert f"--arg-file: {tmp_path}/no: No such file" in done.stderr
 
 
 def test_a_command_that_fails_is_exit_code_1_and_named(scoop):

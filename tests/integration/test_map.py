@@ -200,7 +200,7 @@ def test_map_refuses_input_that_cannot_be_an_argument(scoop):
 
 
 @pytest.mark.parametrize("closed, message", [
-    ("<&-", "scoop map: input: Bad file descriptor"),
+    ("<&-", "scoop map: Bad file descriptor"),
     (">&-", "scoop map: cannot write output: Bad file descriptor"),
 ])
 def test_map_with_a_closed_standard_file_is_an_error_at_once(private, closed, message):
