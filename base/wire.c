@@ -24,6 +24,7 @@ static const char *const type_names[WIRE_TYPE_END] = {
     [WIRE_REVOKE] = "REVOKE",   [WIRE_DRAIN] = "DRAIN",       [WIRE_QUERY] = "QUERY",
     [WIRE_STATUS] = "STATUS",   [WIRE_PARKED] = "PARKED",     [WIRE_CANCEL] = "CANCEL",
     [WIRE_NOTES] = "NOTES",     [WIRE_INPUT] = "INPUT",       [WIRE_NEED] = "NEED",
+    [WIRE_WANT] = "WANT",       [WIRE_PIECE] = "PIECE",
 };
 
 static const char *const outcome_names[WIRE_OUTCOME_END] = {
@@ -49,6 +50,13 @@ static const char *const worker_state_names[WIRE_WORKER_STATE_END] = {
     [WIRE_WORKER_LEFT] = "left",
 };
 
+static const char *const what_names[WIRE_WHAT_END] = {
+    [WIRE_WHAT_ARGUMENT] = "argument",
+    [WIRE_WHAT_RESULT] = "result",
+    [WIRE_WHAT_PROGRAM] = "program",
+    [WIRE_WHAT_VALUE] = "value",
+};
+
 static const char *name_in(const char *const *names, size_t end, unsigned value)
 {
     return value < end && names[value] != NULL ? names[value] : "unknown";
@@ -72,6 +80,11 @@ const char *wire_cancelled_text(enum wire_cancelled answer)
 const char *wire_worker_state_name(enum wire_worker_state state)
 {
     return name_in(worker_state_names, WIRE_WORKER_STATE_END, state);
+}
+
+const char *wire_what_name(enum wire_what what)
+{
+    return name_in(what_names, WIRE_WHAT_END, what);
 }
 
 /* ---- cursor ---- */

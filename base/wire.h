@@ -24,6 +24,10 @@
 #define WIRE_TEXT_MAX      4096
 #define WIRE_FUNCTIONS_MAX 1024
 #define WIRE_SLOTS_MAX     1024
+/* Of what travels in pieces; and of one of these. Above 16 MiB a single frame would hold up a link,
+ * and with it the lease of its agent. A size of 1 GiB fits in 31 bits, and in the memory of a host. */
+#define WIRE_LARGE_MAX ((size_t)1 << 30)
+#define WIRE_PIECE_MAX ((size_t)256 << 10)
 
 /* As a size of arguments or results: each has its own length. */
 #define WIRE_VARIABLE UINT32_MAX
@@ -52,6 +56,8 @@ enum wire_type {
     WIRE_NOTES,
     WIRE_INPUT,
     WIRE_NEED,
+    WIRE_WANT,
+    WIRE_PIECE,
     WIRE_TYPE_END,
 };
 
@@ -392,6 +398,51 @@ struct wire_span {
 };
 NODISCARD int wire_get_span(struct wire_bytes bytes, struct wire_span *out);
 NODISCARD int wire_put_span(struct blob *b, const struct wire_span *span);
+
+/* WANT and PIECE: bytes too large for a record travel between who runs a task and who submitted it.
+ * Source: docs/PROTOCOL.md section 4, "Pieces". */
+enum wire_what {
+    WIRE_WHAT_ARGUMENT = 1, /* of the task: from its submitter to its agent */
+    WIRE_WHAT_RESULT,       /* of this attempt: from its agent to its submitter */
+    WIRE_WHAT_PROGRAM,      /* the file with this SHA-256: from a task's submitter to its agent */
+    WIRE_WHAT_VALUE,        /* what the submitter keeps under this key: likewise */
+    WIRE_WHAT_END,
+};
+const char *wire_what_name(enum wire_what what);
+
+#define WIRE_KEY_BYTES 32
+
+/* Which bytes are meant. */
+struct wire_cargo {
+    uint64_t task; /* agent <-> broker: its id; submitter <-> broker: its number */
+    uint16_t attempt;
+    enum wire_what what;         /* u8 */
+    uint8_t flags;               /* WIRE_PIECE_...; of WANT: 0 */
+    uint8_t key[WIRE_KEY_BYTES]; /* of PROGRAM and VALUE; else zeros */
+    uint64_t offset;
+};
+/* The same bytes, at the same offset, of the same task and attempt? */
+bool wire_cargo_equal(const struct wire_cargo *a, const struct wire_cargo *b);
+
+#define WIRE_WANT_BYTES 56
+struct wire_want {
+    struct wire_cargo cargo;
+    uint32_t length; /* at most WIRE_PIECE_MAX; 0: of a RESULT, all of it has come */
+};
+NODISCARD int wire_get_want(struct wire_cursor *c, struct wire_want *out);
+NODISCARD int wire_put_want(struct blob *b, const struct wire_want *want);
+
+/* Who should have the bytes has not, and never will: `bytes` is a text for people. */
+#define WIRE_PIECE_GONE 1U
+
+#define WIRE_PIECE_BYTES 64 /* without its bytes */
+struct wire_piece {
+    struct wire_cargo cargo;
+    uint64_t total;          /* size of the whole; at most WIRE_LARGE_MAX */
+    struct wire_bytes bytes; /* u32 length; at most WIRE_PIECE_MAX. None: an offer of a RESULT */
+};
+NODISCARD int wire_get_piece(struct wire_cursor *c, struct wire_piece *out);
+NODISCARD int wire_put_piece(struct blob *b, const struct wire_piece *piece);
 
 enum wire_worker_state {
     WIRE_WORKER_READY,

@@ -77,6 +77,10 @@ static int take_session_frame(struct core *core,
     case WIRE_INPUT:
         return peer->session != NULL ? inputs_take(core, peer->session, header, body, frame)
                                      : -EPROTO;
+    case WIRE_WANT:
+        *what = "more pieces wanted at once than the broker remembers";
+        return relay_take_wants(core, peer, header, body);
+    case WIRE_PIECE: return relay_take_pieces(core, peer, header, body);
     case WIRE_CANCEL:
         return peer->session != NULL ? session_cancel(core, peer->session, header, body) : -EPROTO;
     default: return take_link_frame(core, peer, header, body);
@@ -373,6 +377,7 @@ static void flush_peers(struct core *core)
             agent_flush(core, agent_of(peer));
         if (peer->session != NULL)
             session_flush(core, peer->session);
+        relay_flush(core, peer);
         if (link_owes_ack(&peer->link))
             peer_send_loose(core, peer, link_ack(&peer->link, false));
     }

@@ -141,6 +141,9 @@ struct core_counters {
     uint64_t illegal;   /* events that a task's state does not allow */
     uint64_t agents_lost;
     uint64_t notes_dropped; /* their session reads slower than they come */
+    uint64_t pieces;        /* of large arguments and results, handed on; likewise their bytes */
+    uint64_t piece_bytes;
+    uint64_t pieces_dropped; /* nobody wants them (any more) */
     uint32_t sessions;
     uint32_t agents;
     uint32_t slots;

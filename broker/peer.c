@@ -168,6 +168,7 @@ static void bury_agent(struct core *core, struct agent *agent)
         session_close(core, agent->peer.session);
     session_free(steal(&agent->peer.session));
     agent_close(core, agent);
+    relay_fini(&agent->peer.relay);
     link_fini(&agent->peer.link);
     DL_APPEND(core->former, agent);
 }
@@ -176,6 +177,7 @@ static void bury_client(struct core *core, struct peer *peer)
 {
     session_close(core, peer->session);
     session_free(peer->session);
+    relay_fini(&peer->relay);
     link_fini(&peer->link);
     free(peer);
 }

@@ -11,6 +11,7 @@
 #include "durable.h"
 #include "inputs.h"
 #include "ready.h"
+#include "relay.h"
 #include "task.h"
 #include "terms.h"
 
@@ -23,6 +24,7 @@ struct peer {
     struct link link;
     enum wire_role role;
     struct session *session; /* what it submitted; owned; NULL: an agent that has not, so far */
+    struct relay relay;      /* pieces that it wants */
     struct core_route route;
     struct core_key key;
     uint64_t incarnation;

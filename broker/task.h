@@ -94,6 +94,8 @@ struct task {
     int8_t priority; /* among its session's tasks */
     bool parked;     /* it waits for its children, as its agent says */
     bool traced;     /* its submitter wants to know when it ran */
+    bool offered;    /* its agent has a result that travels in pieces; see relay.h */
+    bool taken;      /* its submitter has all of them */
 };
 
 /* The id that agents see; never 0. */

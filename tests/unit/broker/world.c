@@ -87,6 +87,25 @@ static void take_notes(struct end *end, uint32_t count, struct wire_cursor *body
     cr_assert_eq(wire_read_ok(body), 0);
 }
 
+static void take_wants(struct end *end, uint32_t count, struct wire_cursor *body)
+{
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(wire_get_want(body, &end->wants_got[end->want_count++ % TASKS_MAX]), 0);
+    cr_assert_eq(wire_read_ok(body), 0);
+}
+
+static void take_pieces(struct end *end, uint32_t count, struct wire_cursor *body)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_piece *piece = &end->pieces[end->piece_count++ % TASKS_MAX];
+
+        cr_assert_eq(wire_get_piece(body, piece), 0);
+        end->piece_first_byte = piece->bytes.size != 0 ? piece->bytes.data[0] : 0;
+        piece->bytes.data = NULL;
+    }
+    cr_assert_eq(wire_read_ok(body), 0);
+}
+
 static void take_frame(struct end *end, struct blob *frame)
 {
     struct wire_header header;
@@ -108,6 +127,10 @@ static void take_frame(struct end *end, struct blob *frame)
         take_results(end, header.count, &body);
     else if (header.type == WIRE_NOTES)
         take_notes(end, header.count, &body);
+    else if (header.type == WIRE_WANT)
+        take_wants(end, header.count, &body);
+    else if (header.type == WIRE_PIECE)
+        take_pieces(end, header.count, &body);
     else if (header.type == WIRE_REVOKE)
         for (uint32_t i = 0; i < header.count; i++)
             end->revoked[end->revoked_count++] = wire_get_u64(&body);

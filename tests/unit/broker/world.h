@@ -51,6 +51,11 @@ struct end {
     } notes[TASKS_MAX];          /* the last ones are kept */
     uint32_t note_count;
     struct wire_counters counters;
+    struct wire_want wants_got[TASKS_MAX]; /* the last ones are kept */
+    uint32_t want_count;
+    struct wire_piece pieces[TASKS_MAX]; /* likewise; their bytes are not kept */
+    uint8_t piece_first_byte;            /* of the last one */
+    uint32_t piece_count;
 };
 
 struct world {

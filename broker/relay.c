@@ -1,0 +1,298 @@
+/* Pieces on their way. Invariants: `open_bytes` is the sum over the wants that were handed on; a want
+ * stands in the list of its peer until its piece has come, or until its task leaves its agent. */
+#include "relay.h"
+
+#include "state.h"
+
+#include <string.h>
+#include <utlist.h>
+
+/* Of this, is the submitter the one who has it? Else it is the agent. */
+static bool submitter_has(enum wire_what what)
+{
+    return what != WIRE_WHAT_RESULT;
+}
+
+/* Sender and receiver of a frame about a task. */
+struct way {
+    struct task *task;
+    struct peer *to;
+    uint64_t number; /* of the task, for the receiver */
+};
+
+/* A frame of the agent that holds the task. False: that attempt is over. */
+static bool find_way_of_agent(struct core *core,
+                              struct peer *from,
+                              const struct wire_cargo *cargo,
+                              struct way *out)
+{
+    struct task *task = task_find(&core->slab, cargo->task);
+
+    if (task == NULL || task->session == NULL || task->agent != agent_of(from) ||
+        task->attempt != cargo->attempt)
+        return false;
+    *out = (struct way){.task = task, .to = task->session->peer, .number = task->no};
+    return true;
+}
+
+/* A frame of its submitter. */
+static bool
+find_way_of_submitter(struct peer *from, const struct wire_cargo *cargo, struct way *out)
+{
+    const struct session_task *entry =
+        from->session != NULL ? roster_find(&from->session->tasks, cargo->task) : NULL;
+
+    if (entry == NULL || entry->task->agent == NULL || entry->task->attempt != cargo->attempt)
+        return false;
+    *out = (struct way){
+        .task = entry->task,
+        .to = &entry->task->agent->peer,
+        .number = task_id(entry->task),
+    };
+    return true;
+}
+
+static void drop(struct relay *relay, struct relay_want *want)
+{
+    DL_DELETE(relay->wants, want);
+    relay->count--;
+    relay->open_bytes -= want->sent ? want->want.length : 0;
+    free(want);
+}
+
+void relay_fini(struct relay *relay)
+{
+    while (relay->wants != NULL)
+        drop(relay, relay->wants);
+}
+
+static void forget_of(struct relay *relay, uint64_t id)
+{
+    struct relay_want *want = NULL;
+    struct relay_want *next = NULL;
+
+    DL_FOREACH_SAFE (relay->wants, want, next) {
+        if (want->want.cargo.task == id)
+            drop(relay, want);
+    }
+}
+
+void relay_forget(struct task *task)
+{
+    forget_of(&task->agent->peer.relay, task_id(task));
+    if (task->session != NULL)
+        forget_of(&task->session->peer->relay, task_id(task));
+    task->offered = false;
+    task->taken = false;
+}
+
+/* ---- wants ---- */
+
+/* Out of memory: the sender's link ends, and with it the attempt. */
+static void send_want(struct core *core, const struct way *way, const struct wire_want *want)
+{
+    struct blob *frame = wire_frame_new(WIRE_WANT, way->to->link.id, WIRE_WANT_BYTES);
+    struct wire_want record = *want;
+
+    record.cargo.task = way->number;
+    if (frame == NULL || wire_put_want(frame, &record) != 0) {
+        blob_unref(frame);
+        peer_refuse(core, way->to, WIRE_REASON_LIMIT, "the broker is out of memory");
+        return;
+    }
+    wire_frame_add_count(frame, 1);
+    peer_send(core, way->to, frame);
+}
+
+static void
+send_piece(struct core *core, struct peer *to, uint64_t number, const struct wire_piece *piece)
+{
+    struct blob *frame =
+        wire_frame_new(WIRE_PIECE, to->link.id, WIRE_PIECE_BYTES + piece->bytes.size);
+    struct wire_piece record = *piece;
+
+    record.cargo.task = number;
+    if (frame == NULL || wire_put_piece(frame, &record) != 0) {
+        blob_unref(frame);
+        peer_refuse(core, to, WIRE_REASON_LIMIT, "the broker is out of memory");
+        return;
+    }
+    wire_frame_add_count(frame, 1);
+    peer_send(core, to, frame);
+}
+
+/* Nobody is there who could have it: the client of a durable task may be gone. */
+static void answer_gone(struct core *core, struct peer *to, const struct wire_cargo *cargo)
+{
+    static const char text[] = "its task is durable: no client is there that has it";
+    struct wire_piece piece = {
+        .cargo = *cargo,
+        .bytes = {(const uint8_t *)text, sizeof(text) - 1},
+    };
+
+    piece.cargo.flags = WIRE_PIECE_GONE;
+    send_piece(core, to, cargo->task, &piece);
+}
+
+/* All of the result has come: said once. */
+static void take_taken(struct core *core, const struct way *way, const struct wire_want *want)
+{
+    if (way->task->taken || !way->task->offered)
+        return;
+    way->task->taken = true;
+    send_want(core, way, want);
+}
+
+static int remember(struct relay *relay, const struct wire_want *want, uint64_t id)
+{
+    if (relay->count >= RELAY_WANTS_MAX)
+        return -EDQUOT;
+    struct relay_want *entry = calloc(1, sizeof(*entry));
+    if (entry == NULL)
+        return -ENOMEM;
+    entry->want = *want;
+    entry->want.cargo.task = id;
+    DL_APPEND(relay->wants, entry);
+    relay->count++;
+    return 0;
+}
+
+static int take_want(struct core *core, struct peer *peer, const struct wire_want *want)
+{
+    struct way way;
+    const bool of_agent = submitter_has(want->cargo.what);
+
+    if (of_agent && peer->role != WIRE_AGENT)
+        return -EPROTO;
+    if (of_agent ? !find_way_of_agent(core, peer, &want->cargo, &way)
+                 : !find_way_of_submitter(peer, &want->cargo, &way))
+        return 0; /* it came too late */
+    if (of_agent && way.task->session == core->durables.session) {
+        answer_gone(core, peer, &want->cargo);
+        return 0;
+    }
+    if (want->length != 0)
+        return remember(&peer->relay, want, task_id(way.task));
+    take_taken(core, &way, want);
+    return 0;
+}
+
+int relay_take_wants(struct core *core,
+                     struct peer *peer,
+                     const struct wire_header *header,
+                     struct wire_cursor *body)
+{
+    struct wire_want want;
+
+    for (uint32_t i = 0; i < header->count; i++) {
+        if (wire_get_want(body, &want) != 0)
+            return -EPROTO;
+        const int result = take_want(core, peer, &want);
+        if (result != 0)
+            return result;
+    }
+    return wire_read_ok(body);
+}
+
+/* Whom to ask, of a want in the peer's list. */
+static bool
+find_way(struct core *core, struct peer *peer, const struct wire_cargo *cargo, struct way *out)
+{
+    if (submitter_has(cargo->what))
+        return find_way_of_agent(core, peer, cargo, out);
+    struct task *task = task_find(&core->slab, cargo->task);
+
+    if (task == NULL || task->agent == NULL || task->attempt != cargo->attempt)
+        return false;
+    *out = (struct way){.task = task, .to = &task->agent->peer, .number = cargo->task};
+    return true;
+}
+
+void relay_flush(struct core *core, struct peer *peer)
+{
+    struct relay *relay = &peer->relay;
+    struct relay_want *want = NULL;
+    struct relay_want *next = NULL;
+    struct way way;
+
+    DL_FOREACH_SAFE (relay->wants, want, next) {
+        if (want->sent)
+            continue;
+        if (peer->link.kept_bytes + relay->open_bytes + want->want.length > RELAY_BYTES)
+            return;
+        if (!find_way(core, peer, &want->want.cargo, &way)) {
+            drop(relay, want);
+            continue;
+        }
+        want->sent = true;
+        relay->open_bytes += want->want.length;
+        send_want(core, &way, &want->want);
+    }
+}
+
+/* ---- pieces ---- */
+
+static struct relay_want *
+find_want(struct relay *relay, const struct wire_piece *piece, uint64_t id)
+{
+    struct wire_cargo cargo = piece->cargo;
+    struct relay_want *want = NULL;
+
+    cargo.task = id;
+    DL_FOREACH (relay->wants, want) {
+        if (want->sent && wire_cargo_equal(&want->want.cargo, &cargo))
+            return want;
+    }
+    return NULL;
+}
+
+/* May this piece go on? A result is offered once, without being wanted. */
+static bool is_wanted(const struct way *way, const struct wire_piece *piece)
+{
+    struct relay_want *want = find_want(&way->to->relay, piece, task_id(way->task));
+
+    if (want != NULL && piece->bytes.size <= want->want.length) {
+        drop(&way->to->relay, want);
+        return true;
+    }
+    if (piece->cargo.what != WIRE_WHAT_RESULT || piece->bytes.size != 0 || way->task->offered)
+        return false;
+    way->task->offered = true;
+    return true;
+}
+
+static int take_piece(struct core *core, struct peer *peer, const struct wire_piece *piece)
+{
+    struct way way;
+    const bool of_agent = !submitter_has(piece->cargo.what);
+
+    if (of_agent && peer->role != WIRE_AGENT)
+        return -EPROTO;
+    if ((of_agent ? find_way_of_agent(core, peer, &piece->cargo, &way)
+                  : find_way_of_submitter(peer, &piece->cargo, &way)) &&
+        way.task->session != core->durables.session && is_wanted(&way, piece)) {
+        core->counters.pieces++;
+        core->counters.piece_bytes += piece->bytes.size;
+        send_piece(core, way.to, way.number, piece);
+        return 0;
+    }
+    core->counters.pieces_dropped++;
+    return 0;
+}
+
+int relay_take_pieces(struct core *core,
+                      struct peer *peer,
+                      const struct wire_header *header,
+                      struct wire_cursor *body)
+{
+    struct wire_piece piece;
+
+    for (uint32_t i = 0; i < header->count; i++) {
+        if (wire_get_piece(body, &piece) != 0)
+            return -EPROTO;
+        const int result = take_piece(core, peer, &piece);
+        if (result != 0)
+            return result;
+    }
+    return wire_read_ok(body);
+}
