@@ -189,8 +189,11 @@ struct wire_welcome {
     uint32_t ping_ms;
     uint32_t credit_tasks;
     uint64_t credit_bytes;
+    uint32_t flags; /* WIRE_WELCOME_... */
     struct wire_bytes version;
 };
+/* Programs that are not on a host may be sent there by those who submit their tasks. */
+#define WIRE_WELCOME_UPLOAD 1U
 NODISCARD int wire_get_welcome(struct wire_cursor *c, struct wire_welcome *out);
 NODISCARD int wire_put_welcome(struct blob *b, const struct wire_welcome *welcome);
 

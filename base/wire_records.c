@@ -98,19 +98,21 @@ int wire_get_welcome(struct wire_cursor *c, struct wire_welcome *out)
     out->ping_ms = wire_get_u32(c);
     out->credit_tasks = wire_get_u32(c);
     out->credit_bytes = wire_get_u64(c);
+    out->flags = wire_get_u32(c);
     out->version = wire_get_text(c);
     return record_ok(c);
 }
 
 int wire_put_welcome(struct blob *b, const struct wire_welcome *welcome)
 {
-    if (blob_reserve(b, 28 + 2 + welcome->version.size) != 0)
+    if (blob_reserve(b, 32 + 2 + welcome->version.size) != 0)
         return -ENOMEM;
     wire_put_u64(b, welcome->epoch);
     wire_put_u32(b, welcome->lease_ms);
     wire_put_u32(b, welcome->ping_ms);
     wire_put_u32(b, welcome->credit_tasks);
     wire_put_u64(b, welcome->credit_bytes);
+    wire_put_u32(b, welcome->flags);
     put_text(b, welcome->version);
     return 0;
 }

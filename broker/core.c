@@ -467,6 +467,11 @@ int core_keep_durables(struct core *core, int64_t keep_ms)
     return durables_init(core, keep_ms);
 }
 
+void core_allow_uploads(struct core *core)
+{
+    core->uploads = true;
+}
+
 const struct core_counters *core_counters(const struct core *core)
 {
     return &core->counters;

@@ -113,6 +113,9 @@ void core_free(struct core *core);
  * for keep_ms after its end, or after this broker's start. -ENOMEM. */
 NODISCARD int core_keep_durables(struct core *core, int64_t keep_ms);
 
+/* Before the first step: let agents have programs of the clients whose tasks they hold. */
+void core_allow_uploads(struct core *core);
+
 /* Handle one event; what is to be done is appended to `effects`. */
 void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
 

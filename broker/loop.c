@@ -431,6 +431,8 @@ int loop_new(const struct loop_config *config, struct loop **out, const char **e
     if (loop->core == NULL ||
         (config->journal != NULL && core_keep_durables(loop->core, config->keep_ms) != 0))
         goto fail;
+    if (config->uploads)
+        core_allow_uploads(loop->core);
     *endpoint = LOOP_REVOKE_ENDPOINT;
     if ((result = open_revoked(config, loop)) != 0)
         goto fail;

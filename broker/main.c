@@ -63,6 +63,7 @@ static int serve(const struct options *options,
         .secure_data = trust,
         .journal = journal,
         .keep_ms = (int64_t)options->keep_results_s * 1000,
+        .uploads = options->allow_upload,
         .meter = monitor_meter(monitor),
     };
     struct loop *loop = NULL;

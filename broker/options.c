@@ -218,6 +218,15 @@ static const struct setting rows[] = {
         .help = "how long the outcome of a durable task is kept that nobody forgets",
     },
     {
+        .flag = "allow-upload",
+        .variable = "BROKER_ALLOW_UPLOAD",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct options, allow_upload),
+        .help =
+            "programs that are not on a worker are sent there by their clients; else only those of "
+            "its image run",
+    },
+    {
         .flag = "listen",
         .variable = "LISTEN",
         .type = SETTING_ADDRESS,

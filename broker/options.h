@@ -33,6 +33,7 @@ struct options {
     bool journal_init;
     bool journal_salvage;
     uint64_t keep_results_s;
+    bool allow_upload;  /* of programs, by clients */
     const char *listen; /* of /health and /metrics; NULL: see monitor_begin() */
     bool health;
 };

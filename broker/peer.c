@@ -208,6 +208,7 @@ void peer_welcome(struct core *core, struct peer *peer)
         .ping_ms = CORE_PING_MS,
         .credit_tasks = CORE_CREDIT_TASKS,
         .credit_bytes = CORE_CREDIT_BYTES,
+        .flags = core->uploads ? WIRE_WELCOME_UPLOAD : 0,
         .version = {(const uint8_t *)core->version, strlen(core->version)},
     };
     struct blob *frame = wire_frame_new(WIRE_WELCOME, peer->link.id, 64);

@@ -121,13 +121,23 @@ send_piece(struct core *core, struct peer *to, uint64_t number, const struct wir
     peer_send(core, to, frame);
 }
 
-/* Nobody is there who could have it: the client of a durable task may be gone. */
-static void answer_gone(struct core *core, struct peer *to, const struct wire_cargo *cargo)
+/* Why a want of an agent goes nowhere; NULL: it goes to the submitter. */
+static const char *
+obstacle(const struct core *core, const struct wire_cargo *cargo, const struct task *task)
 {
-    static const char text[] = "its task is durable: no client is there that has it";
+    if (cargo->what == WIRE_WHAT_PROGRAM && !core->uploads)
+        return "the broker was started without --allow-upload";
+    if (task->session == core->durables.session)
+        return "its task is durable: no client is there that has it"; /* it may be gone */
+    return NULL;
+}
+
+static void
+answer_gone(struct core *core, struct peer *to, const struct wire_cargo *cargo, const char *text)
+{
     struct wire_piece piece = {
         .cargo = *cargo,
-        .bytes = {(const uint8_t *)text, sizeof(text) - 1},
+        .bytes = {(const uint8_t *)text, strlen(text)},
     };
 
     piece.cargo.flags = WIRE_PIECE_GONE;
@@ -167,8 +177,9 @@ static int take_want(struct core *core, struct peer *peer, const struct wire_wan
     if (of_agent ? !find_way_of_agent(core, peer, &want->cargo, &way)
                  : !find_way_of_submitter(peer, &want->cargo, &way))
         return 0; /* it came too late */
-    if (of_agent && way.task->session == core->durables.session) {
-        answer_gone(core, peer, &want->cargo);
+    const char *const why = of_agent ? obstacle(core, &want->cargo, way.task) : NULL;
+    if (why != NULL) {
+        answer_gone(core, peer, &want->cargo, why);
         return 0;
     }
     if (want->length != 0)

@@ -123,6 +123,7 @@ struct core {
     int64_t now_ms;
     int64_t turn_ms;  /* of the last turn: a gap means that we were stopped, not the peers */
     int64_t check_ms; /* next look at the peers' timers */
+    bool uploads;     /* agents may want programs */
     struct core_effects *effects; /* of the step under way */
     struct peer *peers;           /* uthash by link.id */
     struct peer *dirty;

@@ -65,6 +65,22 @@ static const char *refusal_of(const struct program *program)
     return program->refusal != NULL ? program->refusal : "the worker is out of memory";
 }
 
+void pool_log_refusal(const struct program *program)
+{
+    char quoted[1024];
+
+    log_warn("program_refused", "reason=\"%s\"",
+             log_quote(quoted, sizeof(quoted), refusal_of(program)));
+}
+
+/* Can a process of it be started? Looks at the file, unless it was refused a while ago. */
+static bool is_startable(const struct pool *pool, struct program *program, int64_t now_ms)
+{
+    if (program->refusal != NULL && now_ms - program->looked_ms < LOOK_AGAIN_MS)
+        return false;
+    return program_look(program, pool->folders, pool->host, now_ms) == 0;
+}
+
 /* Can it run here? Looks for the file when that is not known, or was not so a while ago. */
 static bool is_runnable(const struct pool *pool, struct program *program, int64_t now_ms)
 {
@@ -72,11 +88,9 @@ static bool is_runnable(const struct pool *pool, struct program *program, int64_
         return true;
     if (program->refusal != NULL && now_ms - program->looked_ms < LOOK_AGAIN_MS)
         return false;
-    if (program_look(program, pool->folders, pool->host, now_ms) == 0)
+    if (is_startable(pool, program, now_ms))
         return true;
-    char quoted[1024];
-    log_warn("program_refused", "reason=\"%s\"",
-             log_quote(quoted, sizeof(quoted), refusal_of(program)));
+    pool_log_refusal(program);
     return false;
 }
 
@@ -275,7 +289,7 @@ static struct executor *pick(struct pool *pool, const struct task *task, int64_t
             e = waiting_one(program, task);
         if (e == NULL && is_crowded(pool))
             e = crowded_one(program, task);
-        if (e == NULL && program_look(program, pool->folders, pool->host, now_ms) == 0)
+        if (e == NULL && is_startable(pool, program, now_ms))
             e = start_one(pool, program, now_ms);
     }
     return e != NULL ? e : busy_one(program, task);

@@ -73,6 +73,20 @@ static void remove_executor(struct pool *pool, struct executor *e)
     executor_free(e);
 }
 
+/* Its tasks are refused: no other process of this program would start. */
+static void note_unstartable(const struct pool *pool,
+                             struct executor *e,
+                             const struct ending *ending,
+                             int64_t now_ms)
+{
+    char text[WIRE_TEXT_MAX];
+
+    if (!verdict_cannot_start(e, ending, pool->host, text, sizeof(text)))
+        return;
+    program_refuse(e->program, text, now_ms);
+    pool_log_refusal(e->program);
+}
+
 static void bury(struct pool *pool, struct executor *e, struct ending *ending, int64_t now_ms)
 {
     /* What it answered before its end counts; nonsense at the end is no news. */
@@ -84,6 +98,7 @@ static void bury(struct pool *pool, struct executor *e, struct ending *ending, i
                             WTERMSIG(ending->status) == SIGKILL && pool->oom != NULL &&
                             oom_took_one(pool->oom);
     verdict_log(e, ending);
+    note_unstartable(pool, e, ending, now_ms);
     settle_tasks(pool, e, ending);
     remove_executor(pool, e);
 }

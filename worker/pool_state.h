@@ -10,4 +10,7 @@ void pool_move(struct pool *pool, struct executor *executor, enum executor_shelf
 /* Report a task as revoked that is in no executor. If it was in one before, that has ended. */
 void pool_report_revoked(struct pool *pool, const struct task *task);
 
+/* A program has been refused: log why. */
+void pool_log_refusal(const struct program *program);
+
 #endif

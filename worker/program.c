@@ -162,6 +162,9 @@ static int file_hash(const char *path, const struct stat *file, uint8_t *sha256)
 
 /* ---- looking ---- */
 
+/* Behind a refusal that an upload would have mended: where one is allowed, these are not seen. */
+#define HINT "; a broker with --allow-upload sends it"
+
 /* -ENOENT with the line as the refusal, or -ENOMEM. */
 static int PRINTF(2, 3) refuse(struct program *program, const char *format, ...)
 {
@@ -217,9 +220,16 @@ static int compare_file(struct program *program, const struct stat *file, const 
                       host, strerror(-result));
     if (memcmp(here, program->sha256, sizeof(here)) == 0)
         return 0;
-    return refuse(program, "program %s: the client's (sha256 %s) is not %s on %s (sha256 %s)",
+    return refuse(program, "program %s: the client's (sha256 %s) is not %s on %s (sha256 %s)" HINT,
                   program->name, short_hash(program->sha256, theirs), program->path, host,
                   short_hash(here, ours));
+}
+
+void program_refuse(struct program *program, const char *text, int64_t now_ms)
+{
+    free(steal(&program->refusal));
+    program->looked_ms = now_ms;
+    (void)refuse(program, "%s", text); /* without memory: it is found out again */
 }
 
 int program_look(struct program *program, const char *folders, const char *host, int64_t now_ms)
@@ -239,7 +249,7 @@ int program_look(struct program *program, const char *folders, const char *host,
     if (found < 0)
         return found;
     if (found == 0)
-        return refuse(program, "program %s: not on %s (looked in %s)", program->name, host,
+        return refuse(program, "program %s: not on %s (looked in %s)" HINT, program->name, host,
                       folders);
     return compare_file(program, &file, host);
 }

@@ -57,4 +57,7 @@ NODISCARD struct function *program_function(struct program *program,
 NODISCARD int
 program_look(struct program *program, const char *folders, const char *host, int64_t now_ms);
 
+/* It was found, but cannot run here: `text` says why, until it is looked for again. */
+void program_refuse(struct program *program, const char *text, int64_t now_ms);
+
 #endif

@@ -56,6 +56,43 @@ static const char *damage_of(const struct executor *e, const struct ending *endi
     return channel_damage(WEXITSTATUS(ending->status));
 }
 
+/* What the loader, our child before exec, or libscoop print then. */
+static bool says_that_it_cannot_start(const char *tail)
+{
+    static const char *const marks[] = {
+        "error while loading shared libraries: ",
+        "symbol lookup error: ",
+        "' not found (required by ",
+        "executor: cannot run ",
+        "executor: this program is linked with another version of libscoop",
+    };
+
+    for (size_t i = 0; i < COUNT_OF(marks); i++) {
+        if (strstr(tail, marks[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+bool verdict_cannot_start(const struct executor *e,
+                          const struct ending *ending,
+                          const char *host,
+                          char *text,
+                          size_t size)
+{
+    char tail[OUTPUT_TAIL_BYTES + 512];
+
+    if (e->ready || e->blame != EXECUTOR_ALIVE || !WIFEXITED(ending->status) ||
+        WEXITSTATUS(ending->status) == 0)
+        return false;
+    output_tail(&e->err, tail, sizeof(tail));
+    if (!says_that_it_cannot_start(tail))
+        return false;
+    snprintf(text, size, "program %s: cannot be started on %s: %s", program_label(e->program), host,
+             tail);
+    return true;
+}
+
 void verdict_log(const struct executor *e, const struct ending *ending)
 {
     const char *const damage = damage_of(e, ending);
@@ -146,6 +183,10 @@ bool verdict_report(struct report *report,
         return true;
     case EXECUTOR_DISMISSED: return false;
     case EXECUTOR_ALIVE:
+        if (!e->ready && e->program->refusal != NULL) {
+            report_failure(report, task, WIRE_REFUSED_TASK, 0, e->program->refusal);
+            return true;
+        }
         if (executor_had_begun(e))
             report_crash(report, e, task, ending);
         return executor_had_begun(e);

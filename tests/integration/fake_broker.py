@@ -129,7 +129,7 @@ class FakeBroker:
             self.sent = self.received = self.functions = 0
             self.kept = []
             self.hello_count += 1
-        self._frame(WELCOME, 1, struct.pack(">QIIIQ", 7, self.lease_ms, 1000, 1000, 1 << 20) + text("0"),
+        self._frame(WELCOME, 1, struct.pack(">QIIIQI", 7, self.lease_ms, 1000, 1000, 1 << 20, 0) + text("0"),
                     False)
 
     def _take(self, kind, count, seq, body):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 import re
 import resource
 import signal
@@ -12,7 +13,7 @@ import time
 import pytest
 from fake_broker import (BYE, CANCELLED, CRASHED, DRAIN, FAILED, OK, REFUSED_TASK, TIMEOUT, VARIABLE,
                          failure)
-from programs import children, eventually, is_alive
+from programs import binary, children, eventually, is_alive
 
 
 # What a process had used, in the evidence of its crash.
@@ -228,7 +229,8 @@ def test_refuses_a_program_that_is_not_there(broker, agent, tmp_path):
     refused, fine = broker.wait_for([1, 2])
     assert refused.kind == REFUSED_TASK
     assert failure(refused).text == \
-        f"program nothing: not on {socket.gethostname()} (looked in {tmp_path}/a:{tmp_path}/b)"
+        f"program nothing: not on {socket.gethostname()} (looked in {tmp_path}/a:{tmp_path}/b)" \
+        "; a broker with --allow-upload sends it"
     assert fine.bytes == int32(2)
 
 
@@ -242,6 +244,29 @@ def test_refuses_a_program_that_differs(broker, agent, tmp_path):
     assert refused.kind == REFUSED_TASK
     words = failure(refused).text
     assert "abcdabcdabcd" in words and here[:12] in words and str(tmp_path / "prog") in words
+
+
+def without_a_library():
+    """A program of ours that wants a library which is nowhere."""
+    return pathlib.Path(binary("examples/abs")).read_bytes().replace(b"libzmq.so.5", b"libzmq.so.0")
+
+
+@pytest.mark.parametrize("content, why", [
+    (without_a_library(), "libzmq.so.0: cannot open shared object file"),
+    (b"not a program\n", "Exec format error"),
+], ids=["library", "format"])
+def test_a_program_that_cannot_be_started_is_refused_at_once_and_says_why(broker, agent, tmp_path, content, why):
+    (tmp_path / "prog").write_bytes(content)
+    (tmp_path / "prog").chmod(0o755)
+    process = agent(2, "--programs", tmp_path)
+    f = broker.function("f", 4, 4, "prog", hashlib.sha256(content).digest())
+    broker.tasks([(i, f, int32(1)) for i in range(20)])
+    for outcome in broker.wait_for(range(20)):
+        assert outcome.kind == REFUSED_TASK
+        assert why in failure(outcome).text
+        assert failure(outcome).text.startswith(f"program prog: cannot be started on {socket.gethostname()}: ")
+    assert process.log.count("ev=executor_ended") <= 4
+    assert "ev=task_crashed" not in process.log
 
 
 @pytest.mark.parametrize("name", ["../../bin/sh", "/bin/sh", "..", "x" * 4000, "two\nlines"])

@@ -55,6 +55,7 @@ static struct scene given_leased_task(void)
 {
     struct scene s = {.w = given_world()};
 
+    core_allow_uploads(s.w.core);
     s.agent = given_agent(&s.w, 1);
     s.client = given_client(&s.w);
     submit(&s.w, s.client, 1, 1);
@@ -260,6 +261,22 @@ Test(relay, outlives_an_agent_that_is_lost_in_the_middle)
     cr_assert_eq(other->task_count, 1);
     want(&s.w, other, cargo_of(other->tasks[0].id, 2, WIRE_WHAT_VALUE), 100);
     cr_assert_eq(s.client->want_count, 2);
+    finish(&s.w);
+}
+
+Test(relay, hands_on_no_want_of_a_program_unless_uploads_are_allowed)
+{
+    struct scene s = {.w = given_world()};
+    struct end *agent = given_agent(&s.w, 1);
+    struct end *client = given_client(&s.w);
+
+    submit(&s.w, client, 1, 1);
+    want(&s.w, agent, cargo_of(agent->tasks[0].id, 1, WIRE_WHAT_PROGRAM), 100);
+    cr_assert_eq(client->want_count, 0);
+    cr_assert_eq(agent->piece_count, 1);
+    cr_assert_eq(last_piece(agent)->cargo.flags, WIRE_PIECE_GONE);
+    want(&s.w, agent, cargo_of(agent->tasks[0].id, 1, WIRE_WHAT_VALUE), 100);
+    cr_assert_eq(client->want_count, 1, "values are another matter");
     finish(&s.w);
 }
 
