@@ -32,9 +32,11 @@
 /* Room of each ring, unless a test wants less. */
 #define CHANNEL_CAPACITY ((size_t)1 << 20)
 
-/* "MEMORY,BELL,VERSION": descriptors of the memory file and of the eventfd that wakes the agent. */
+/* "MEMORY,BELL,VERSION,FILES": descriptors of the memory file, of the eventfd that wakes the agent, and
+ * of the socket by which large arguments and results pass (base/fdpass.h), as memory files that nobody
+ * can change any more, each with the low half of its task's id. A file is sent before its record. */
 #define CHANNEL_VARIABLE "SCOOP_EXECUTOR"
-#define CHANNEL_VERSION  2
+#define CHANNEL_VERSION  3
 
 #define CHANNEL_CLOSED ((uint64_t)1 << 63)
 
@@ -73,13 +75,15 @@ struct channel {
 struct channel_task {
     uint32_t bytes;    /* of the body: argument, or the name of a function */
     uint16_t function; /* by order of definition from 0, or one of the values below */
-    uint16_t attempt;  /* and CHANNEL_BUNDLE */
+    uint16_t attempt;  /* and the bits below */
     uint64_t id;       /* of the task; CHANNEL_DEFINE: argument bytes << 32 | result bytes */
 };
 
 #define CHANNEL_BUNDLE 0x8000 /* the body is a bundle: see WIRE_TASK_BUNDLE */
 #define CHANNEL_ANYWAY                                                                             \
     0x4000 /* bit of `attempt`: it begins although another task has to go on in time */
+#define CHANNEL_MAPPED        0x2000 /* the argument is a file; there is no body */
+#define CHANNEL_MOVES         0x1000 /* the result may be one: CHANNEL_MOVED */
 #define CHANNEL_DEFINE        0xffff /* defines the next function; its body is the name */
 #define CHANNEL_RESUME        0xfffe /* end of what was recalled */
 #define CHANNEL_FUNCTIONS_MAX 0xfff0
@@ -107,6 +111,8 @@ struct channel_outcome {
 #define CHANNEL_SUBMIT  0xfffb /* a begun task's child number `id`: a channel_child, an argument */
 #define CHANNEL_ABANDON 0xfffa /* nobody waits for child `id` any more */
 #define CHANNEL_CANCEL  0xfff9 /* child `id` shall end */
+
+#define CHANNEL_MOVED 0xfff8 /* outcome of task `id`: ok, and its result is a file */
 
 /* Functions that one executor's tasks may call. */
 #define CHANNEL_NAMES_MAX 1024

@@ -194,6 +194,11 @@ uint64_t dialler_unacked(const struct dialler *d)
     return link_unacked(&d->link);
 }
 
+size_t dialler_unacked_bytes(const struct dialler *d)
+{
+    return d->link.kept_bytes;
+}
+
 int64_t dialler_silent_ms(const struct dialler *d, int64_t now_ms)
 {
     return now_ms - d->heard_ms;

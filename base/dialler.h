@@ -87,6 +87,9 @@ NODISCARD struct blob *dialler_frame(struct dialler *d, enum wire_type type, siz
 /* Sent frames that the broker has not acknowledged yet; 0: it has everything. */
 uint64_t dialler_unacked(const struct dialler *d);
 
+/* Their bytes. */
+size_t dialler_unacked_bytes(const struct dialler *d);
+
 /* How long the other side has been silent, in ms. */
 int64_t dialler_silent_ms(const struct dialler *d, int64_t now_ms);
 

@@ -27,7 +27,9 @@
 /* Of what travels in pieces; and of one of these. Above 16 MiB a single frame would hold up a link,
  * and with it the lease of its agent. A size of 1 GiB fits in 31 bits, and in the memory of a host. */
 #define WIRE_LARGE_MAX ((size_t)1 << 30)
-#define WIRE_PIECE_MAX ((size_t)256 << 10)
+/* Arguments and results of any size that are larger travel so, where that is possible. */
+#define WIRE_INLINE_MAX ((size_t)1 << 20)
+#define WIRE_PIECE_MAX  ((size_t)256 << 10)
 
 /* As a size of arguments or results: each has its own length. */
 #define WIRE_VARIABLE UINT32_MAX
@@ -282,7 +284,10 @@ NODISCARD int wire_put_place(struct blob *b, const struct wire_place *place);
 #define WIRE_RUN_INPUTS   8U /* u32 count, and so many struct wire_input; of a run of one task */
 #define WIRE_RUN_WORKER   16U
 #define WIRE_RUN_TRACED   32U /* nothing more */
-#define WIRE_RUN_FLAGS    63U
+/* Of each argument only the size is there: 32 bits, at most WIRE_LARGE_MAX. Its agent will want its
+ * bytes. Of a function with arguments of any size, and without inputs. */
+#define WIRE_RUN_LARGE 256U
+#define WIRE_RUN_FLAGS (63U | WIRE_RUN_LARGE)
 
 #define WIRE_RUN_BYTES         24 /* of the fixed part */
 #define WIRE_RUN_OPTIONS_BYTES 23 /* of all other parts, inputs apart, at most */
@@ -292,6 +297,7 @@ struct wire_run {
     uint32_t count; /* at least 1 */
     uint32_t argument_bytes;
     uint32_t limit_ms; /* run time limit of each task; 0: none */
+    bool large;        /* WIRE_RUN_LARGE */
     uint64_t first_no;
     struct wire_options options;
     uint32_t input_count;      /* wire_put_run(): the caller puts so many behind it */
@@ -309,11 +315,13 @@ struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run
 struct wire_result {
     uint64_t no;
     enum wire_outcome outcome; /* u8 */
-    uint8_t reserved;
+    uint8_t flags;             /* WIRE_RESULT_... */
     uint16_t attempts;
     uint32_t run_us;
     struct wire_bytes bytes; /* u32 length */
 };
+/* Of OK: the submitter has taken the result already, in pieces; `bytes` is its size (u64). */
+#define WIRE_RESULT_MOVED 1U
 NODISCARD int wire_get_result(struct wire_cursor *c, struct wire_result *out);
 NODISCARD int wire_put_result(struct blob *b, const struct wire_result *result);
 
@@ -331,11 +339,15 @@ struct wire_task {
 /* The argument is a bundle: u32 number n of inputs, u32 sizes of the argument and of each input, then
  * the argument and each input. */
 #define WIRE_TASK_BUNDLE 2U
+#define WIRE_TASK_LARGE  4U /* of the argument only the size is there: ask for it */
+#define WIRE_TASK_MOVES  8U /* a result above WIRE_INLINE_MAX may be offered in pieces */
 NODISCARD int wire_get_task(struct wire_cursor *c, struct wire_task *out);
 NODISCARD int wire_put_task(struct blob *b, const struct wire_task *task);
 
 /* The function said that trying again is of no use. */
 #define WIRE_ATTEMPT_FINAL 1U
+/* Of OK: the submitter has taken the result, in pieces; `bytes` is its size (u64). */
+#define WIRE_ATTEMPT_MOVED 2U
 
 #define WIRE_ATTEMPT_BYTES 20
 struct wire_attempt {
@@ -446,6 +458,8 @@ struct wire_piece {
 };
 NODISCARD int wire_get_piece(struct wire_cursor *c, struct wire_piece *out);
 NODISCARD int wire_put_piece(struct blob *b, const struct wire_piece *piece);
+/* The same without its bytes, for which there is room behind it then: the caller writes them. */
+NODISCARD int wire_put_piece_head(struct blob *b, const struct wire_piece *piece);
 
 enum wire_worker_state {
     WIRE_WORKER_READY,

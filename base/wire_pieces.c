@@ -79,13 +79,20 @@ int wire_get_piece(struct wire_cursor *c, struct wire_piece *out)
     return c->bad ? -EPROTO : 0;
 }
 
-int wire_put_piece(struct blob *b, const struct wire_piece *piece)
+int wire_put_piece_head(struct blob *b, const struct wire_piece *piece)
 {
     if (blob_reserve(b, WIRE_PIECE_BYTES + piece->bytes.size) != 0)
         return -ENOMEM;
     put_cargo(b, &piece->cargo);
     wire_put_u64(b, piece->total);
     wire_put_u32(b, (uint32_t)piece->bytes.size);
+    return 0;
+}
+
+int wire_put_piece(struct blob *b, const struct wire_piece *piece)
+{
+    if (wire_put_piece_head(b, piece) != 0)
+        return -ENOMEM;
     wire_put_bytes(b, piece->bytes.data, piece->bytes.size);
     return 0;
 }

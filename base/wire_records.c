@@ -16,6 +16,16 @@ static struct wire_bytes get_payload(struct wire_cursor *c)
     return wire_get_bytes(c, size);
 }
 
+/* A size in place of the bytes, which travel in pieces. */
+static struct wire_bytes get_large(struct wire_cursor *c)
+{
+    const size_t size = wire_get_u32(c);
+
+    if (size > WIRE_LARGE_MAX)
+        c->bad = true;
+    return (struct wire_bytes){NULL, size};
+}
+
 /* One byte that must be below `end`. */
 static unsigned get_enum(struct wire_cursor *c, unsigned end)
 {
@@ -296,6 +306,9 @@ int wire_get_run(struct wire_cursor *c, struct wire_run *out)
     out->first_no = wire_get_u64(c);
     get_options(c, flags, &out->options);
     get_inputs(c, flags, out);
+    out->large = (flags & WIRE_RUN_LARGE) != 0;
+    if (out->large && (out->argument_bytes != WIRE_VARIABLE || out->input_count != 0))
+        c->bad = true;
     if (out->count == 0 || (flags & ~WIRE_RUN_FLAGS) != 0)
         c->bad = true;
     return record_ok(c);
@@ -303,7 +316,8 @@ int wire_get_run(struct wire_cursor *c, struct wire_run *out)
 
 int wire_put_run(struct blob *b, const struct wire_run *run)
 {
-    const unsigned flags = flags_of(&run->options) | (run->input_count != 0 ? WIRE_RUN_INPUTS : 0);
+    const unsigned flags = flags_of(&run->options) | (run->input_count != 0 ? WIRE_RUN_INPUTS : 0) |
+                           (run->large ? WIRE_RUN_LARGE : 0);
 
     if (blob_reserve(b, WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES) != 0)
         return -ENOMEM;
@@ -321,6 +335,8 @@ int wire_put_run(struct blob *b, const struct wire_run *run)
 
 struct wire_bytes wire_get_argument(struct wire_cursor *c, const struct wire_run *run)
 {
+    if (run->large)
+        return get_large(c);
     if (run->argument_bytes == WIRE_VARIABLE)
         return get_payload(c);
     return wire_get_bytes(c, run->argument_bytes);
@@ -330,7 +346,7 @@ int wire_get_result(struct wire_cursor *c, struct wire_result *out)
 {
     out->no = wire_get_u64(c);
     out->outcome = (enum wire_outcome)get_enum(c, WIRE_OUTCOME_END);
-    out->reserved = wire_get_u8(c);
+    out->flags = wire_get_u8(c);
     out->attempts = wire_get_u16(c);
     out->run_us = wire_get_u32(c);
     out->bytes = get_payload(c);
@@ -343,7 +359,7 @@ int wire_put_result(struct blob *b, const struct wire_result *result)
         return -ENOMEM;
     wire_put_u64(b, result->no);
     wire_put_u8(b, (uint8_t)result->outcome);
-    wire_put_u8(b, 0);
+    wire_put_u8(b, result->flags);
     wire_put_u16(b, result->attempts);
     wire_put_u32(b, result->run_us);
     put_payload(b, result->bytes);
@@ -358,13 +374,15 @@ int wire_get_task(struct wire_cursor *c, struct wire_task *out)
     out->session = wire_get_u32(c);
     out->attempt = wire_get_u16(c);
     out->flags = wire_get_u16(c);
-    out->argument = get_payload(c);
+    out->argument = (out->flags & WIRE_TASK_LARGE) != 0 ? get_large(c) : get_payload(c);
     return record_ok(c);
 }
 
 int wire_put_task(struct blob *b, const struct wire_task *task)
 {
-    if (blob_reserve(b, WIRE_TASK_BYTES + task->argument.size) != 0)
+    const bool large = (task->flags & WIRE_TASK_LARGE) != 0;
+
+    if (blob_reserve(b, WIRE_TASK_BYTES + (large ? 0 : task->argument.size)) != 0)
         return -ENOMEM;
     wire_put_u64(b, task->id);
     wire_put_u32(b, task->function);
@@ -372,7 +390,10 @@ int wire_put_task(struct blob *b, const struct wire_task *task)
     wire_put_u32(b, task->session);
     wire_put_u16(b, task->attempt);
     wire_put_u16(b, task->flags);
-    put_payload(b, task->argument);
+    if (large)
+        wire_put_u32(b, (uint32_t)task->argument.size);
+    else
+        put_payload(b, task->argument);
     return 0;
 }
 

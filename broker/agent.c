@@ -7,6 +7,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#define LARGE_US 10000
+
 struct agent *agent_new(uint32_t slots)
 {
     struct agent *agent = calloc(1, sizeof(*agent));
@@ -122,10 +124,18 @@ static int argument_of(const struct task *task, struct blob **bundle, struct wir
     return 0;
 }
 
-static uint16_t flags_of(const struct task *task)
+/* Can its submitter be sent the result in pieces? What is durable has to be in the journal. */
+static bool result_moves(const struct core *core, const struct task *task)
+{
+    return task->session->peer->role == WIRE_CLIENT && task->session != core->durables.session;
+}
+
+static uint16_t flags_of(const struct core *core, const struct task *task)
 {
     return (uint16_t)((task->traced ? WIRE_TASK_SPAN : 0) |
-                      (has_inputs(task) ? WIRE_TASK_BUNDLE : 0));
+                      (has_inputs(task) ? WIRE_TASK_BUNDLE : 0) |
+                      (task->large ? WIRE_TASK_LARGE : 0) |
+                      (result_moves(core, task) ? WIRE_TASK_MOVES : 0));
 }
 
 static int append_task(struct core *core, struct agent *agent, const struct task *task)
@@ -137,13 +147,13 @@ static int append_task(struct core *core, struct agent *agent, const struct task
         .limit_ms = task->limit_ms,
         .session = (uint32_t)task->session->peer->link.id,
         .attempt = task->attempt,
-        .flags = flags_of(task),
+        .flags = flags_of(core, task),
     };
 
     if (argument_of(task, &bundle, &record.argument) != 0)
         return -ENOMEM;
-    if (agent->tasks != NULL &&
-        agent->tasks->size + record.argument.size > WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
+    if (agent->tasks != NULL && agent->tasks->size + (task->large ? 0 : record.argument.size) >
+                                    WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
         flush_tasks(core, agent);
     if (agent->tasks == NULL)
         agent->tasks = wire_frame_new(WIRE_TASKS, agent->peer.link.id, WIRE_TASK_BYTES);
@@ -221,6 +231,15 @@ retry_or_end(struct core *core, struct task *task, const struct wire_attempt *ou
     return TASK_RETRY;
 }
 
+/* What the run counts for how many of its kind are leased ahead. What travels in pieces is not short,
+ * however fast it ran: agents keep it meanwhile. */
+static uint32_t weight_of(const struct task *task, const struct wire_attempt *outcome)
+{
+    const bool large = task->large || outcome_is_moved(outcome);
+
+    return large && outcome->run_us < LARGE_US ? LARGE_US : outcome->run_us;
+}
+
 static void take_outcome(struct core *core,
                          struct agent *agent,
                          struct task *task,
@@ -235,13 +254,20 @@ static void take_outcome(struct core *core,
         core->counters.requeued_crash += event == TASK_CRASH;
     }
     if (outcome->outcome == WIRE_OK) {
-        function_measure(core->function_by_number[task->function], outcome->run_us);
+        function_measure(core->function_by_number[task->function], weight_of(task, outcome));
         agent->done++;
     } else {
         agent->failed++;
     }
     unlease(core, task);
     settle(core, task, event, outcome);
+}
+
+/* A result that its submitter is said to have: it was offered, and taken to the end. */
+static bool is_possible(const struct task *task, const struct wire_attempt *outcome)
+{
+    return !outcome_is_moved(outcome) || task->session == NULL ||
+           (outcome->bytes.size == sizeof(uint64_t) && (task->taken || task->state != TASK_LEASED));
 }
 
 int agent_outcomes(struct core *core,
@@ -258,6 +284,8 @@ int agent_outcomes(struct core *core,
 
         if (task == NULL || task->agent != agent || task->attempt != outcome.attempt)
             core->counters.stale++;
+        else if (!is_possible(task, &outcome))
+            return -EPROTO;
         else
             take_outcome(core, agent, task, &outcome);
     }

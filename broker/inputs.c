@@ -219,10 +219,34 @@ static struct blob *copy_of(struct wire_bytes bytes)
     return copy;
 }
 
+/* The client has the result already, and is asked for it; unless it is too large to be an input. */
+static void source_moved(struct core *core, struct task *task, const struct wire_attempt *outcome)
+{
+    struct wire_cursor at = {.at = outcome->bytes.data,
+                             .end = outcome->bytes.data + outcome->bytes.size};
+    const uint64_t size = wire_get_u64(&at);
+
+    while (task->terms->takers != NULL) {
+        struct input *input = task->terms->takers;
+
+        clear(input);
+        if (inputs_bundle_bytes(input->taker) + size > WIRE_PAYLOAD_MAX)
+            overflow(core, input->taker);
+        else if (ask_client(core, input) != 0) {
+            fail(input);
+            changed(core, input->taker);
+        }
+    }
+}
+
 void inputs_source_ended(struct core *core, struct task *task, const struct wire_attempt *outcome)
 {
     if (task->terms == NULL || task->terms->takers == NULL)
         return;
+    if (outcome_is_moved(outcome)) {
+        source_moved(core, task, outcome);
+        return;
+    }
     struct blob *copy CLEANUP(blob_unref_p) =
         outcome->outcome == WIRE_OK ? copy_of(outcome->bytes) : NULL;
 

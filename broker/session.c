@@ -150,6 +150,12 @@ session_new_task(struct core *core, struct session *s, const struct wire_options
     return NULL;
 }
 
+/* Bytes of its argument that are kept here. */
+static uint64_t kept_bytes(const struct task *task)
+{
+    return task->large ? 0 : task->argument_bytes;
+}
+
 /* Accept one task of a run. -EPROTO, -ENOMEM. */
 static int accept_task(struct core *core,
                        struct session *s,
@@ -159,17 +165,18 @@ static int accept_task(struct core *core,
 {
     const struct wire_bytes argument = wire_get_argument(body, run);
 
-    if (body->bad)
+    if (body->bad || (run->large && s->functions[run->function]->ask != ASK_NOTHING))
         return -EPROTO;
     struct task *task = session_new_task(core, s, &run->options);
     if (task == NULL)
         return -ENOMEM;
-    task->frame = blob_ref(frame);
+    task->frame = run->large ? NULL : blob_ref(frame);
     task->argument = argument.data;
     task->argument_bytes = (uint32_t)argument.size;
+    task->large = run->large;
     task->limit_ms = run->limit_ms;
     task->function = s->functions[run->function]->number;
-    s->bytes += argument.size;
+    s->bytes += kept_bytes(task);
     if (s->functions[run->function]->ask != ASK_NOTHING) {
         ask(core, task, run->input_count != 0);
         return 0;
@@ -290,13 +297,14 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
     const struct wire_result result = {
         .no = task->no,
         .outcome = outcome->outcome,
+        .flags = outcome_is_moved(outcome) ? WIRE_RESULT_MOVED : 0,
         .attempts = task->attempt,
         .run_us = outcome->run_us,
         .bytes = outcome->bytes,
     };
 
     roster_remove(&s->tasks, task->no);
-    s->bytes -= task->argument_bytes;
+    s->bytes -= kept_bytes(task);
     count_outcome(core, task, outcome);
     if (s == core->durables.session) {
         durable_end(core, task, outcome);

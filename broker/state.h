@@ -144,6 +144,12 @@ struct core {
     struct core_counters counters;
 };
 
+/* Has the submitter taken the result already? */
+static inline bool outcome_is_moved(const struct wire_attempt *outcome)
+{
+    return outcome->outcome == WIRE_OK && (outcome->flags & WIRE_ATTEMPT_MOVED) != 0;
+}
+
 static inline struct agent *agent_of(struct peer *peer)
 {
     return (struct agent *)peer; /* `peer` is its first member */

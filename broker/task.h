@@ -94,6 +94,7 @@ struct task {
     int8_t priority; /* among its session's tasks */
     bool parked;     /* it waits for its children, as its agent says */
     bool traced;     /* its submitter wants to know when it ran */
+    bool large;      /* its submitter keeps the argument; only the size is known here */
     bool offered;    /* its agent has a result that travels in pieces; see relay.h */
     bool taken;      /* its submitter has all of them */
 };

@@ -14,6 +14,10 @@
 #include "base/wire.h"
 #include "job.h"
 
+/* What is said of a job with more than WIRE_PAYLOAD_MAX of argument and results that it waits for. */
+#define AFTER_TOO_LARGE                                                                            \
+    "its argument and the results that it waits for are more than 16 MiB, which is the limit"
+
 struct after {
     struct job *taker;
     struct job *source; /* held */

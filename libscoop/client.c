@@ -1,6 +1,6 @@
 /* Invariants: each task that has not ended is in exactly one place, `pending` or the ledger; a job
  * is in `ended` exactly when job->ended == job->count. */
-#include "client.h"
+#include "client_state.h"
 
 #include "after.h"
 
@@ -13,11 +13,13 @@ void client_init(struct client *client, const struct identity *program)
     *client = (struct client){.program = *program};
     client->ended_tail = &client->ended;
     ledger_init(&client->ledger);
+    pieces_init(&client->pieces);
 }
 
 void client_fini(struct client *client)
 {
     client_drop_inputs(client);
+    pieces_reset(&client->pieces);
     ledger_fini(&client->ledger);
     free(client->pending);
     client->pending = NULL;
@@ -58,7 +60,7 @@ static void push_span(struct client *client, struct span span)
     *span_at(client, client->pending_count - 1) = span;
 }
 
-static struct span pop_span(struct client *client)
+struct span client_pop_span(struct client *client)
 {
     const struct span span = *span_at(client, 0);
 
@@ -80,7 +82,7 @@ static void forget_cancel(struct client *client, const struct job *job)
         *place = job->next;
 }
 
-static void job_has_ended(struct client *client, struct job *job)
+void client_end_job(struct client *client, struct job *job)
 {
     if (job->cancelled)
         forget_cancel(client, job);
@@ -112,7 +114,7 @@ void client_add(struct client *client, struct job *job)
         replace(client, job);
     if (linked != 0 || reserve_spans(client, 1) != 0) {
         job_refuse(job, SCOOP_NO_MEMORY, "no memory to queue it");
-        job_has_ended(client, job);
+        client_end_job(client, job);
         return;
     }
     push_span(client, (struct span){.job = job, .first = 0, .count = job->count});
@@ -126,7 +128,7 @@ void client_add_first(struct client *client, struct job *job)
     client_add(client, job);
     /* Turn the ring once, but for the last span. */
     for (size_t i = 0; i < others && client->pending_count > others; i++)
-        push_span(client, pop_span(client));
+        push_span(client, client_pop_span(client));
 }
 
 struct job *client_take_ended(struct client *client)
@@ -146,11 +148,11 @@ struct job *client_take_ended(struct client *client)
 static void drop_abandoned_spans(struct client *client)
 {
     while (client->pending_count > 0 && span_at(client, 0)->job->abandoned) {
-        const struct span span = pop_span(client);
+        const struct span span = client_pop_span(client);
 
         span.job->ended += span.count;
         if (span.job->ended == span.job->count)
-            job_has_ended(client, span.job);
+            client_end_job(client, span.job);
     }
 }
 
@@ -161,7 +163,7 @@ static uint32_t remove_spans(struct client *client, const struct job *job)
     uint32_t count = 0;
 
     for (size_t i = client->pending_count; i > 0; i--) {
-        const struct span span = pop_span(client);
+        const struct span span = client_pop_span(client);
 
         if (span.job == job)
             count += span.count;
@@ -177,7 +179,7 @@ void client_abandon(struct client *client, struct job *job)
     const uint32_t waiting = remove_spans(client, job);
     job->ended += waiting;
     if (waiting != 0 && job->ended == job->count)
-        job_has_ended(client, job);
+        client_end_job(client, job);
 }
 
 /* What was sent to a broker that is gone may have run there. */
@@ -196,7 +198,7 @@ void client_cancel(struct client *client, struct job *job)
         client->cancels = job;
     } else if (remove_spans(client, job) != 0) {
         job_cancel_task(job, 0, answer_without_broker(job));
-        job_has_ended(client, job);
+        client_end_job(client, job);
     }
 }
 
@@ -241,11 +243,11 @@ static int spans_of_ledger(struct client *client)
         }
     }
     for (size_t i = 0; i < before; i++) {
-        const struct span span = pop_span(client);
+        const struct span span = client_pop_span(client);
 
         push_span(client, span);
     }
-    pop_span(client);
+    client_pop_span(client);
     return 0;
 }
 
@@ -259,7 +261,7 @@ static void forget_numbers(struct client *client)
         if (!entry->job->cancelled)
             continue;
         job_cancel_task(entry->job, entry->index, WIRE_DISCARDED);
-        job_has_ended(client, entry->job);
+        client_end_job(client, entry->job);
     }
     ledger_fini(&client->ledger);
 }
@@ -270,6 +272,7 @@ int client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uin
         return -ENOMEM;
     forget_numbers(client);
     client_drop_inputs(client);
+    pieces_reset(&client->pieces);
     memset(client->defined, 0, sizeof(client->defined));
     client->link = link;
     client->credit_tasks = credit_tasks;
@@ -305,10 +308,11 @@ struct filling {
     struct wire_run run; /* its head */
 };
 
-static bool continues_run(const struct filling *f, const struct job *job)
+static bool continues_run(const struct filling *f, const struct job *job, bool large)
 {
-    return f->run_at != 0 && after_count(job) == 0 && f->run.function == job->function->number &&
-           f->run.limit_ms == job->limit_ms && wire_options_equal(&f->run.options, &job->options);
+    return f->run_at != 0 && f->run.large == large && after_count(job) == 0 &&
+           f->run.function == job->function->number && f->run.limit_ms == job->limit_ms &&
+           wire_options_equal(&f->run.options, &job->options);
 }
 
 /* Bytes that one argument takes in a run. */
@@ -316,6 +320,8 @@ static size_t record_bytes(const struct job *job, uint32_t index)
 {
     const bool variable = job->function->argument_bytes == SCOOP_VARIABLE;
 
+    if (pieces_are_for(job, index))
+        return sizeof(uint32_t);
     return job_argument(job, index).size + (variable ? 4 : 0) +
            (job->ties != NULL ? after_record_bytes(job) : 0);
 }
@@ -327,7 +333,9 @@ static uint32_t count_fitting(const struct client *client,
                               size_t *bytes)
 {
     const uint64_t tasks = client->credit_tasks - ledger_open(&client->ledger);
-    const size_t head = continues_run(f, span->job) ? 0 : WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES;
+    const bool large = pieces_are_for(span->job, span->first);
+    const size_t head =
+        continues_run(f, span->job, large) ? 0 : WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES;
     const size_t used = f->frame->size + head - WIRE_HEADER_BYTES;
     const size_t room = used < WIRE_BATCH_BYTES ? WIRE_BATCH_BYTES - used : 0;
     const uint64_t credit = client->credit_bytes > client->ledger.open_bytes
@@ -341,7 +349,8 @@ static uint32_t count_fitting(const struct client *client,
         const bool alone = n == 0 && wire_frame_count(f->frame) == 0;
         const bool only = n == 0 && ledger_open(&client->ledger) == 0;
 
-        if ((next > room && !alone) || (next > credit && !only))
+        if ((next > room && !alone) || (next > credit && !only) ||
+            pieces_are_for(span->job, span->first + n) != large)
             break;
         *bytes = next;
         n++;
@@ -359,7 +368,9 @@ static uint32_t number_tasks(struct client *client, const struct span *span, uin
         const struct ledger_entry entry = {
             .job = span->job,
             .index = index,
-            .bytes = (uint32_t)(job_argument(span->job, index).size + value_bytes),
+            .bytes = pieces_are_for(span->job, index)
+                         ? 0
+                         : (uint32_t)(job_argument(span->job, index).size + value_bytes),
         };
 
         if (ledger_add(&client->ledger, &entry) != 0)
@@ -387,6 +398,7 @@ static void put_inputs(struct blob *frame, const struct job *job)
 static void put_arguments(struct blob *frame, const struct span *span, uint32_t n)
 {
     const struct job *job = span->job;
+    const bool large = pieces_are_for(job, span->first);
 
     put_inputs(frame, job);
     if (job->in_each == NULL) {
@@ -400,7 +412,8 @@ static void put_arguments(struct blob *frame, const struct span *span, uint32_t 
 
         if (job->function->argument_bytes == SCOOP_VARIABLE)
             wire_put_u32(frame, (uint32_t)argument.size);
-        wire_put_bytes(frame, argument.data, argument.size);
+        if (!large)
+            wire_put_bytes(frame, argument.data, argument.size);
     }
 }
 
@@ -408,18 +421,20 @@ static void put_arguments(struct blob *frame, const struct span *span, uint32_t 
 static int put_run(struct filling *f, const struct span *span, uint32_t n, uint64_t first_no)
 {
     const struct job *job = span->job;
+    const bool large = pieces_are_for(job, span->first);
     const struct wire_run run = {
         .function = (uint16_t)job->function->number,
         .count = n,
         .argument_bytes = job->function->argument_bytes,
         .limit_ms = job->limit_ms,
+        .large = large,
         .first_no = first_no,
         .options = job->options,
         .input_count = after_count(job),
     };
 
     wire_frame_add_count(f->frame, n);
-    if (continues_run(f, job)) {
+    if (continues_run(f, job, large)) {
         wire_run_add_count(f->frame, f->run_at, n);
         return 0;
     }
@@ -437,10 +452,9 @@ static bool settle_front(struct client *client)
         job_argument(job, 0).size + after_value_bytes(job) + 4 * (after_count(job) + 2) <=
             WIRE_PAYLOAD_MAX)
         return true;
-    pop_span(client);
-    job_fail_task(job, 0, SCOOP_TOO_LARGE,
-                  "its argument and the results that it waits for are more than a task may have");
-    job_has_ended(client, job);
+    client_pop_span(client);
+    job_fail_task(job, 0, SCOOP_TOO_LARGE, AFTER_TOO_LARGE);
+    client_end_job(client, job);
     return false;
 }
 
@@ -450,7 +464,7 @@ static void put_back_unsendable(struct client *client)
     for (size_t i = client->pending_count; i > 0; i--) {
         if (after_is_sendable(span_at(client, 0)->job))
             return;
-        const struct span span = pop_span(client);
+        const struct span span = client_pop_span(client);
 
         push_span(client, span);
     }
@@ -478,11 +492,11 @@ static int fill_from_front(struct client *client, struct filling *f)
     span->first += n;
     span->count -= n;
     if (span->count == 0) {
-        pop_span(client);
+        client_pop_span(client);
         return 0;
     }
     /* The rest waits behind the others, so that one long job does not hold up the short ones. */
-    const struct span rest = pop_span(client);
+    const struct span rest = client_pop_span(client);
     push_span(client, rest);
     return -EAGAIN;
 }
@@ -541,6 +555,9 @@ int client_next_frame(struct client *client, struct blob **out)
     }
     if (client->cancels != NULL)
         return cancel(client, out);
+    const int wanted = client_next_want(client, out);
+    if (wanted != -EAGAIN)
+        return wanted;
     drop_abandoned_spans(client);
     put_back_unsendable(client);
     if (client->pending_count == 0 || is_held_back(client) ||
@@ -550,51 +567,4 @@ int client_next_frame(struct client *client, struct blob **out)
     if (!is_defined(client, function))
         return define(client, function, out);
     return submit(client, out);
-}
-
-/* ---- results ---- */
-
-int client_take_results(struct client *client,
-                        const struct wire_header *header,
-                        struct wire_cursor *body)
-{
-    for (uint32_t i = 0; i < header->count; i++) {
-        struct ledger_entry entry;
-        struct wire_result result;
-
-        if (wire_get_result(body, &result) != 0)
-            return -EPROTO;
-        if (ledger_take(&client->ledger, result.no, &entry) != 0)
-            client->stale++;
-        else if (job_end_task(entry.job, entry.index, &result))
-            job_has_ended(client, entry.job);
-    }
-    return wire_read_ok(body);
-}
-
-static void give_up_task(struct client *client,
-                         const struct ledger_entry *entry,
-                         enum scoop_status status,
-                         const char *text)
-{
-    if (job_fail_task(entry->job, entry->index, status, text))
-        job_has_ended(client, entry->job);
-}
-
-void client_give_up(struct client *client, enum scoop_status status, const char *text)
-{
-    struct ledger_entry entry;
-
-    for (uint64_t no = 1; ledger_next(&client->ledger, &no) != NULL; no++) {
-        if (ledger_take(&client->ledger, no, &entry) == 0)
-            give_up_task(client, &entry, status, text);
-    }
-    while (client->pending_count > 0) {
-        const struct span span = pop_span(client);
-
-        for (uint32_t i = 0; i < span.count; i++) {
-            entry = (struct ledger_entry){.job = span.job, .index = span.first + i};
-            give_up_task(client, &entry, status, text);
-        }
-    }
 }

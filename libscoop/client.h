@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/identity.h"
 #include "base/wire.h"
+#include "client_pieces.h"
 #include "job.h"
 #include "ledger.h"
 
@@ -42,8 +43,9 @@ struct client {
     struct job *blocked;  /* jobs that became blocked: client_take_blocked() */
     struct blob **inputs; /* INPUT frames to send, oldest first */
     size_t input_count;
-    bool starved;   /* an INPUT frame could not be made: a new link is needed */
-    uint64_t stale; /* results that belonged to no task */
+    struct pieces pieces; /* of large arguments and results */
+    bool starved;         /* an INPUT frame could not be made: a new link is needed */
+    uint64_t stale;       /* results that belonged to no task */
 };
 
 void client_init(struct client *client, const struct identity *program);
@@ -63,7 +65,8 @@ void client_add_first(struct client *client, struct job *job);
 NODISCARD int
 client_open(struct client *client, uint64_t link, uint32_t credit_tasks, uint64_t credit_bytes);
 
-/* The next frame to send (FUNCTION or SUBMIT, not numbered yet); *out is owned by the caller.
+/* The next frame to send (FUNCTION, SUBMIT, WANT and so on, not numbered yet; pieces come by
+ * client_next_piece()); *out is owned by the caller.
  * -EAGAIN: nothing to send, or no credit; -ENOMEM. */
 NODISCARD int client_next_frame(struct client *client, struct blob **out);
 

@@ -327,11 +327,20 @@ static enum wire_outcome call(struct executor *e,
     if (refuse(e, d, s->output.text, sizeof(s->output.text)))
         return WIRE_REFUSED_TASK;
     const bool bundle = (task->attempt & CHANNEL_BUNDLE) != 0;
-    if (bundle || d->function->invoke_bytes != NULL)
-        argument = keep_argument(e, argument, task->bytes);
+    const bool mapped = (task->attempt & CHANNEL_MAPPED) != 0;
+    struct mapping mapping = {(void *)(uintptr_t)argument, task->bytes};
+    if (mapped && !files_map(task->id, &mapping, s->output.text, sizeof(s->output.text)))
+        return WIRE_REFUSED_TASK;
+    if (!mapped && (bundle || d->function->invoke_bytes != NULL))
+        mapping.at = (void *)(uintptr_t)keep_argument(e, argument, task->bytes);
+    s->output.movable =
+        (task->attempt & CHANNEL_MOVES) != 0 && d->function->result_bytes == SCOOP_VARIABLE;
+    s->output.limit = s->output.movable ? WIRE_LARGE_MAX : WIRE_PAYLOAD_MAX;
     const enum wire_outcome outcome =
-        bundle ? function_call_bundle(d->function, argument, task->bytes, &s->output)
-               : function_call(d->function, argument, task->bytes, &s->output);
+        bundle ? function_call_bundle(d->function, mapping.at, mapping.size, &s->output)
+               : function_call(d->function, mapping.at, mapping.size, &s->output);
+    if (mapped)
+        files_unmap(&mapping);
     if (s->session != NULL)
         nested_leave(s);
     if (s->session != NULL)
@@ -357,10 +366,13 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
     if (head.outcome != WIRE_OK) {
         head.flags |= head.outcome == WIRE_FAILED && s->output.forever ? CHANNEL_FINAL : 0;
         put_failure(e, &head);
+    } else if (s->output.file >= 0) {
+        files_put_moved(&head);
     } else {
         head.bytes = (uint32_t)s->output.size;
         executor_put(&head, NULL, s->output.data, s->output.size);
     }
+    output_drop_file(&s->output);
     if (tidy_after(head.run_us))
         e->free_us = 0;
 }
@@ -474,16 +486,20 @@ bool executor_is_wanted(void)
     return getenv(CHANNEL_VARIABLE) != NULL;
 }
 
-/* "MEMORY,BELL,VERSION" */
-static void read_variable(uint64_t numbers[3])
+/* "MEMORY,BELL,VERSION,FILES" */
+static void read_variable(uint64_t numbers[4])
 {
     char text[64];
     char *rest = text;
 
     snprintf(text, sizeof(text), "%s", getenv(CHANNEL_VARIABLE));
     unsetenv(CHANNEL_VARIABLE);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         const char *const word = strsep(&rest, ",");
+
+        /* What comes behind the version may be otherwise in another one. */
+        if (i == 3 && numbers[2] != CHANNEL_VERSION)
+            break;
 
         if (word == NULL || parse_u64(word, 0, INT32_MAX, &numbers[i]) != 0)
             executor_give_up(CHANNEL_VARIABLE
@@ -495,7 +511,7 @@ static void read_variable(uint64_t numbers[3])
 
 static void start(struct executor *e)
 {
-    uint64_t numbers[3] = {0};
+    uint64_t numbers[4] = {0};
     cpu_set_t cpus;
 
     read_variable(numbers);
@@ -503,7 +519,9 @@ static void start(struct executor *e)
         executor_give_up(CHANNEL_VARIABLE " does not name the memory of an agent");
     close((int)numbers[0]);
     e->bell = (int)numbers[1];
+    e->files = (int)numbers[3];
     fcntl(e->bell, F_SETFD, FD_CLOEXEC);
+    fcntl(e->files, F_SETFD, FD_CLOEXEC);
     e->failure = blob_new(WIRE_TEXT_MAX);
     if (e->failure == NULL)
         executor_give_up("out of memory");
@@ -515,7 +533,7 @@ static void start(struct executor *e)
     e->spins = alone ? 0 : SPINS_MIN;
     /* What a function prints goes to the agent line by line, not when the process ends. */
     setvbuf(stdout, NULL, _IOLBF, 0);
-    tidy_init(e->bell);
+    tidy_init(e->bell, e->files);
 }
 
 _Noreturn void executor_main(void)

@@ -52,6 +52,7 @@ struct definition {
 struct executor {
     struct channel channel;
     int bell;
+    int files; /* by which large arguments and results pass */
     uint64_t claimed;
     uint64_t released; /* position in the ring of tasks that the agent knows of */
     size_t record;     /* bytes of the record that is run, not taken out of the ring yet */
@@ -102,6 +103,22 @@ void executor_release_results(void);
 
 /* What every strand does, for ever: run tasks, and let others go on. */
 _Noreturn void executor_serve(void);
+
+/* ---- executor_files.c ---- */
+
+/* An argument in a file. */
+struct mapping {
+    void *at;
+    size_t size;
+};
+
+/* Map the file that came for the task with this id. False: there is no room for it, see `text`. */
+bool files_map(uint64_t id, struct mapping *out, char *text, size_t size);
+void files_unmap(struct mapping *mapping);
+
+/* The result of the current strand's task is a file: it goes first, then this record, which tells of
+ * it. */
+void files_put_moved(struct channel_outcome *head);
 
 /* ---- strand.c ---- */
 

@@ -5,10 +5,13 @@
  * lasts. */
 #include "function.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static struct {
     pthread_mutex_t lock;
@@ -151,6 +154,9 @@ void output_init(struct scoop_output *out)
     out->data = NULL;
     out->size = 0;
     out->capacity = 0;
+    out->limit = WIRE_LARGE_MAX;
+    out->movable = false;
+    out->file = -1;
     out->input_count = 0;
     out->failed = false;
     out->forever = false;
@@ -158,8 +164,38 @@ void output_init(struct scoop_output *out)
     out->text[0] = '\0';
 }
 
+void output_drop_file(struct scoop_output *out)
+{
+    if (out->file < 0)
+        return;
+    munmap(out->data, out->capacity);
+    close(out->file);
+    out->file = -1;
+    out->data = NULL;
+    out->size = 0;
+    out->capacity = 0;
+}
+
+int output_take_file(struct scoop_output *out)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+    const int file = out->file;
+
+    munmap(out->data, out->capacity);
+    out->file = -1;
+    out->data = NULL;
+    out->capacity = 0;
+    if (ftruncate(file, (off_t)out->size) == 0 && fcntl(file, F_ADD_SEALS, seals) == 0)
+        return file;
+    const int error = errno;
+    close(file);
+    errno = error;
+    return -1;
+}
+
 void output_fini(struct scoop_output *out)
 {
+    output_drop_file(out);
     free(out->data);
     output_init(out);
 }
@@ -216,25 +252,75 @@ static void PRINTF(3, 4) fail_with(struct scoop_output *out, int code, const cha
     va_end(arguments);
 }
 
+/* From now on the result is a memory file: what is there is copied once. */
+static int begin_file(struct scoop_output *out, size_t capacity)
+{
+    const int file = memfd_create("scoop-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (file < 0)
+        return -errno;
+    uint8_t *const data = ftruncate(file, (off_t)capacity) == 0
+                              ? mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+                              : MAP_FAILED;
+    if (data == MAP_FAILED) {
+        const int error = errno;
+
+        close(file);
+        return -error;
+    }
+    if (out->size != 0)
+        memcpy(data, out->data, out->size);
+    free(out->data);
+    out->data = data;
+    out->file = file;
+    return 0;
+}
+
+static int grow_file(struct scoop_output *out, size_t capacity)
+{
+    if (ftruncate(out->file, (off_t)capacity) != 0)
+        return -errno;
+    void *const data = mremap(out->data, out->capacity, capacity, MREMAP_MAYMOVE);
+    if (data == MAP_FAILED)
+        return -errno;
+    out->data = data;
+    return 0;
+}
+
+static int grow_heap(struct scoop_output *out, size_t capacity)
+{
+    uint8_t *const data = realloc(out->data, capacity);
+
+    if (data == NULL)
+        return -ENOMEM;
+    out->data = data;
+    return 0;
+}
+
+static int grow(struct scoop_output *out, size_t capacity)
+{
+    const int result = out->file >= 0                               ? grow_file(out, capacity)
+                       : out->movable && capacity > WIRE_INLINE_MAX ? begin_file(out, capacity)
+                                                                    : grow_heap(out, capacity);
+
+    if (result == 0)
+        out->capacity = capacity;
+    return result;
+}
+
 void *scoop_extend(struct scoop_output *out, size_t size)
 {
     size_t capacity = out->capacity;
 
-    if (size > SCOOP_PAYLOAD_MAX - out->size) {
-        fail_with(out, 0, "the result is above the limit of %zu bytes", SCOOP_PAYLOAD_MAX);
+    if (size > out->limit - out->size) {
+        fail_with(out, 0, "a result of %zu bytes; the limit is %zu", out->size + size, out->limit);
         return NULL;
     }
     while (capacity < out->size + size)
         capacity = capacity == 0 ? 256 : capacity * 2;
-    if (capacity != out->capacity) {
-        uint8_t *data = realloc(out->data, capacity);
-
-        if (data == NULL) {
-            fail_with(out, 0, "no memory for a result of %zu bytes", out->size + size);
-            return NULL;
-        }
-        out->data = data;
-        out->capacity = capacity;
+    if (capacity != out->capacity && grow(out, capacity) != 0) {
+        fail_with(out, 0, "no memory for a result of %zu bytes", out->size + size);
+        return NULL;
     }
     void *room = out->data + out->size;
     out->size += size;
@@ -271,6 +357,7 @@ static enum wire_outcome call(const struct scoop_function *function,
                               size_t size,
                               struct scoop_output *out)
 {
+    output_drop_file(out);
     out->size = 0;
     out->failed = false;
     out->forever = false;

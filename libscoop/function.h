@@ -32,6 +32,9 @@ struct scoop_output {
     uint8_t *data; /* the result; room of `capacity` bytes, kept from call to call */
     size_t size;
     size_t capacity;
+    size_t limit;               /* of `size`; as it is set before each call */
+    bool movable;               /* a large result is written to a memory file: likewise */
+    int file;                   /* that; `data` is its mapping, and goes with it; -1: none */
     bool failed;                /* scoop_fail() was called; code and text are valid */
     bool forever;               /* and trying again is of no use */
     uint32_t input_count;       /* results of other tasks that came with the argument */
@@ -45,6 +48,13 @@ struct scoop_output {
 
 void output_init(struct scoop_output *out);
 void output_fini(struct scoop_output *out);
+
+/* The result in its memory file, which nobody can change any more; owned by the caller. There is one.
+ * -1: see errno. */
+int output_take_file(struct scoop_output *out);
+
+/* Drop the memory file, if there is one. */
+void output_drop_file(struct scoop_output *out);
 
 /* Call `function` with these bytes (any alignment) in this thread. Returns WIRE_OK with the result
  * in `out`, WIRE_FAILED with code and text in `out`, or WIRE_REFUSED_TASK with the text: `size` is

@@ -24,9 +24,11 @@ enum scoop_status future_check(const struct scoop_function *function, size_t siz
 {
     if (function == NULL)
         return error_set(SCOOP_NO_FUNCTION, "scoop_submit: there is no such function");
-    if (size > SCOOP_PAYLOAD_MAX)
+    const size_t limit =
+        function->argument_bytes == SCOOP_VARIABLE ? SCOOP_LARGE_MAX : SCOOP_PAYLOAD_MAX;
+    if (size > limit)
         return error_set(SCOOP_TOO_LARGE, "%s: an argument of %zu bytes; the limit is %zu",
-                         function->name, size, SCOOP_PAYLOAD_MAX);
+                         function->name, size, limit);
     if (function->argument_bytes != SCOOP_VARIABLE && function->argument_bytes != size)
         return error_set(SCOOP_MISUSE, "%s: an argument of %zu bytes; the function takes %u",
                          function->name, size, function->argument_bytes);
@@ -93,6 +95,21 @@ static enum scoop_status wait_after(struct scoop_future *future,
     return SCOOP_OK;
 }
 
+/* Where an argument has to go in one. */
+static enum scoop_status check_place(const scoop_session *session,
+                                     const struct scoop_options *options,
+                                     const struct scoop_function *function,
+                                     size_t size)
+{
+    const bool nested = session_is_nested(session);
+
+    if (size <= SCOOP_PAYLOAD_MAX || (!nested && (options == NULL || options->after_count == 0)))
+        return SCOOP_OK;
+    return error_set(SCOOP_TOO_LARGE, "%s: an argument of %zu bytes; the limit %s is %zu",
+                     function->name, size, nested ? "inside a function" : "with option after",
+                     SCOOP_PAYLOAD_MAX);
+}
+
 enum scoop_status future_submit(scoop_session *session,
                                 const struct scoop_options *options,
                                 const struct scoop_function *function,
@@ -100,12 +117,14 @@ enum scoop_status future_submit(scoop_session *session,
                                 int64_t deadline,
                                 scoop_future **out)
 {
+    enum scoop_status status = check_place(session, options, function, argument.size);
+    if (status != SCOOP_OK)
+        return status;
     struct scoop_future *future = future_new(function, argument.data, argument.size);
-
     if (future == NULL)
         return error_set(SCOOP_NO_MEMORY, "%s: out of memory", function->name);
     future->session = session;
-    enum scoop_status status = options_apply(&future->job, options);
+    status = options_apply(&future->job, options);
     if (status == SCOOP_OK)
         status = wait_after(future, options);
     if (status == SCOOP_OK)

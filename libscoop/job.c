@@ -143,6 +143,21 @@ bool job_end_task(struct job *job, uint32_t index, const struct wire_result *res
     return ++job->ended == job->count;
 }
 
+bool job_end_moved(
+    struct job *job, uint32_t index, const struct wire_result *result, uint8_t *data, size_t size)
+{
+    if (job->abandoned || job->out_each == NULL || data == NULL) {
+        free(data);
+        if (!job->abandoned)
+            note_reason(job, index, SCOOP_NO_MEMORY, "no memory for the result");
+        return ++job->ended == job->count;
+    }
+    job->attempts = result->attempts;
+    job->run_us = result->run_us;
+    job->out_each[index] = (struct scoop_bytes){data, size};
+    return ++job->ended == job->count;
+}
+
 bool job_fail_task(struct job *job, uint32_t index, enum scoop_status status, const char *text)
 {
     note_reason(job, index, status, text);

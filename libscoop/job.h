@@ -76,6 +76,11 @@ struct wire_bytes job_value(const struct job *job);
 /* Store the outcome of one task that had none. True: it was the last. */
 bool job_end_task(struct job *job, uint32_t index, const struct wire_result *result);
 
+/* The same of one that ended well, and whose result came in pieces: `data` (malloc()ed) is taken. NULL:
+ * there was no memory for it. */
+bool job_end_moved(
+    struct job *job, uint32_t index, const struct wire_result *result, uint8_t *data, size_t size);
+
 /* End one task with a reason of our own. True: it was the last. */
 bool job_fail_task(struct job *job, uint32_t index, enum scoop_status status, const char *text);
 

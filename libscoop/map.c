@@ -58,6 +58,22 @@ static enum scoop_status run(scoop_session *session, struct job *job, int64_t de
     return status;
 }
 
+/* Is one of the arguments too large for where the job goes? */
+static enum scoop_status check_arguments(const scoop_session *session, const struct job *job)
+{
+    const bool nested = session_is_nested(session);
+    const size_t limit = nested ? SCOOP_PAYLOAD_MAX : SCOOP_LARGE_MAX;
+    uint32_t i = 0;
+
+    while (i < job->count && (job->in_each == NULL || job->in_each[i].size <= limit))
+        i++;
+    if (i == job->count)
+        return SCOOP_OK;
+    return error_set(SCOOP_TOO_LARGE, "%s: argument %u has %zu bytes; the limit%s is %zu",
+                     job->function->name, i, job->in_each[i].size,
+                     nested ? " inside a function" : "", limit);
+}
+
 static enum scoop_status
 map(scoop_session *given, const struct scoop_options *options, const struct job *wanted)
 {
@@ -67,6 +83,8 @@ map(scoop_session *given, const struct scoop_options *options, const struct job 
 
     if (status == SCOOP_OK)
         status = program_session(given, &session);
+    if (status == SCOOP_OK)
+        status = check_arguments(session, wanted);
     if (status != SCOOP_OK || wanted->count == 0)
         return status;
     struct job *job = malloc(sizeof(*job));
@@ -98,16 +116,6 @@ enum scoop_status scoop_map_with(scoop_session *session,
     return map(session, options, &job);
 }
 
-/* The index of the first argument that is too large; n: none. */
-static size_t find_too_large(const struct scoop_bytes *in, size_t n)
-{
-    size_t i = 0;
-
-    while (i < n && in[i].size <= SCOOP_PAYLOAD_MAX)
-        i++;
-    return i;
-}
-
 enum scoop_status scoop_map_bytes(scoop_session *session,
                                   const struct scoop_options *options,
                                   const struct scoop_function *function,
@@ -121,10 +129,6 @@ enum scoop_status scoop_map_bytes(scoop_session *session,
     const enum scoop_status status = map_check(function, SCOOP_VARIABLE, SCOOP_VARIABLE, n);
     if (status != SCOOP_OK)
         return status;
-    const size_t too_large = find_too_large(in, n);
-    if (too_large < n)
-        return error_set(SCOOP_TOO_LARGE, "%s: argument %zu has %zu bytes; the limit is %zu",
-                         function->name, too_large, in[too_large].size, SCOOP_PAYLOAD_MAX);
     const struct job job = {
         .function = function,
         .count = (uint32_t)n,

@@ -65,6 +65,10 @@ static void run_task(struct job *job, uint32_t index, struct scoop_output *outpu
             job_fail_task(job, index, SCOOP_NO_MEMORY, "no memory for its inputs");
             return;
         }
+        if (bundle->size > WIRE_PAYLOAD_MAX) {
+            job_fail_task(job, index, SCOOP_TOO_LARGE, AFTER_TOO_LARGE);
+            return;
+        }
         argument = (struct wire_bytes){bundle->data, bundle->size};
     }
     do {

@@ -17,6 +17,9 @@
  * busy. */
 #define UNACKED_MAX 128
 
+/* The same for pieces of large arguments: what is kept of all frames together. */
+#define UNACKED_BYTES_MAX ((size_t)12 << 20)
+
 /* An open link that is silent for longer counts as away: calls wait for it as for one that is not
  * open yet. */
 #define SILENT_MS 3000
@@ -150,6 +153,10 @@ static void take_frame(scoop_session *s, struct dialler_input *in)
         result = client_take_results(&s->client, &in->header, &in->body);
     else if (in->header.type == WIRE_NOTES)
         result = notes_take(s->notes, &s->client.ledger, &in->header, &in->body);
+    else if (in->header.type == WIRE_PIECE)
+        result = client_take_pieces(&s->client, &in->header, &in->body);
+    else if (in->header.type == WIRE_WANT)
+        result = client_take_wants(&s->client, &in->header, &in->body);
     else if (in->header.type == WIRE_NEED)
         result = client_take_needs(&s->client, &in->header, &in->body);
     /* What does not decode is lost, and with it results: a new link brings them again. */
@@ -195,6 +202,15 @@ static void send_query(scoop_session *s)
     s->query_ms = s->now_ms;
 }
 
+/* False: there was no memory to keep it; a new link has to bring it. */
+static bool send_or_hang_up(scoop_session *s, struct blob *frame)
+{
+    if (dialler_send(s->dialler, frame) == 0)
+        return true;
+    hang_up(s);
+    return false;
+}
+
 static void send_all(scoop_session *s)
 {
     struct blob *frame = NULL;
@@ -204,10 +220,13 @@ static void send_all(scoop_session *s)
     send_query(s);
     while (dialler_unacked(s->dialler) < UNACKED_MAX &&
            client_next_frame(&s->client, &frame) == 0) {
-        if (dialler_send(s->dialler, frame) != 0) {
-            hang_up(s); /* without memory to keep it, a new link has to bring it */
+        if (!send_or_hang_up(s, frame))
             return;
-        }
+    }
+    while (dialler_unacked_bytes(s->dialler) < UNACKED_BYTES_MAX &&
+           client_next_piece(&s->client, &frame) == 0) {
+        if (!send_or_hang_up(s, frame))
+            return;
     }
     if (s->client.starved)
         hang_up(s); /* likewise for what could not be made */

@@ -32,7 +32,9 @@
 static struct {
     struct stat files[STANDARD_STREAMS];
     struct stat bell;
+    struct stat socket;
     int bell_fd;
+    int socket_fd;
     struct stat folder;
     char path[PATH_MAX]; /* of the folder; "": it has none */
     mode_t umask;
@@ -75,7 +77,7 @@ static bool keep_streams(void)
         if (!is_same_file(fd, &was.files[fd]))
             return false;
     }
-    return tidy_has_bell();
+    return tidy_has_bell() && is_same_file(was.socket_fd, &was.socket);
 }
 
 /* The lowest number that is free. -1: none. */
@@ -323,12 +325,14 @@ void tidy_idle(void)
 
 /* ---- the beginning ---- */
 
-static void remember_files(int bell)
+static void remember_files(int bell, int files_fd)
 {
     struct rlimit files = {0};
 
     was.bell_fd = bell;
     (void)fstat(bell, &was.bell);
+    was.socket_fd = files_fd;
+    (void)fstat(files_fd, &was.socket);
     for (int fd = 0; fd < STANDARD_STREAMS; fd++)
         (void)fstat(fd, &was.files[fd]);
     (void)getrlimit(RLIMIT_NOFILE, &files);
@@ -337,11 +341,11 @@ static void remember_files(int bell)
         was.files_max = INT_MAX;
 }
 
-void tidy_init(int bell)
+void tidy_init(int bell, int files)
 {
     struct itimerval timer = {0};
 
-    remember_files(bell);
+    remember_files(bell, files);
     if (getcwd(was.path, sizeof(was.path)) == NULL || was.path[0] != '/' ||
         stat(".", &was.folder) != 0)
         was.path[0] = '\0';

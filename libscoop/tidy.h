@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Remember how things are. */
-void tidy_init(int bell);
+/* Remember how things are. `bell` and `files` are descriptors that functions have to leave alone. */
+void tidy_init(int bell, int files);
 
 /* Is the descriptor of the bell still that of the bell? */
 bool tidy_has_bell(void);

@@ -7,9 +7,11 @@
 #include "base/clock.h"
 #include "base/dialler.h"
 #include "base/log.h"
+#include "cargo.h"
 #include "oom.h"
 #include "pool.h"
 #include "report.h"
+#include "transfers.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -48,6 +50,7 @@ struct agent {
     struct report report;
     struct nested nested;
     struct pool pool;
+    struct transfers transfers;
     struct oom oom;
     struct function **functions; /* by the broker's number; NULL: not defined */
     uint32_t function_count;
@@ -65,6 +68,7 @@ static void forget_link(struct agent *a)
 {
     report_fini(&a->report);
     nested_reset(&a->nested);
+    transfers_reset(&a->transfers);
     pool_reset(&a->pool);
     free(a->functions);
     a->functions = NULL;
@@ -104,7 +108,7 @@ take_task(struct agent *a, struct blob *frame, const struct wire_task *wire, int
     const struct task task = {
         .id = wire->id,
         .function = wire->function < a->function_count ? a->functions[wire->function] : NULL,
-        .frame = frame,
+        .frame = (wire->flags & WIRE_TASK_LARGE) == 0 ? frame : NULL,
         .argument = wire->argument.data,
         .argument_bytes = (uint32_t)wire->argument.size,
         .limit_ms = wire->limit_ms,
@@ -112,10 +116,13 @@ take_task(struct agent *a, struct blob *frame, const struct wire_task *wire, int
         .attempt = wire->attempt,
         .traced = (wire->flags & WIRE_TASK_SPAN) != 0,
         .bundle = (wire->flags & WIRE_TASK_BUNDLE) != 0,
+        .moves = (wire->flags & WIRE_TASK_MOVES) != 0,
     };
 
     if (task.function == NULL)
         return -EPROTO;
+    if ((wire->flags & WIRE_TASK_LARGE) != 0)
+        return transfers_fetch(&a->transfers, &task);
     blob_ref(frame);
     const int result = pool_add(&a->pool, &task, now_ms);
     if (result != 0)
@@ -159,6 +166,8 @@ static int take_revoke(struct agent *a, struct dialler_input *in, int64_t now_ms
         return -EPROTO;
     qsort(ids, count, sizeof(*ids), compare_ids);
     pool_revoke(&a->pool, ids, count, now_ms);
+    /* Behind it: a result may have been collected. */
+    transfers_revoke(&a->transfers, ids, count);
     return 0;
 }
 
@@ -182,6 +191,10 @@ static void take_frame(struct agent *a, struct dialler_input *in, int64_t now_ms
         result = take_revoke(a, in, now_ms);
     else if (in->header.type == WIRE_RESULTS)
         result = nested_results(&a->nested, in);
+    else if (in->header.type == WIRE_PIECE)
+        result = transfers_piece(&a->transfers, in);
+    else if (in->header.type == WIRE_WANT)
+        result = transfers_want(&a->transfers, in);
     else if (in->header.type == WIRE_NOTES)
         result = nested_notes(&a->nested, &a->report, in);
     if (result == 0)
@@ -256,12 +269,18 @@ static void drain(struct agent *a, int64_t now_ms)
         send_empty(a, WIRE_DRAIN);
 }
 
+static bool is_empty(const struct agent *a)
+{
+    return pool_is_empty(&a->pool) && a->transfers.count == 0;
+}
+
 static void leave(struct agent *a, int64_t now_ms)
 {
-    if (!pool_is_empty(&a->pool))
+    if (!is_empty(a))
         log_warn("grace_over", "waiting=%u busy=%u", a->pool.waiting.count, a->pool.busy);
     report_flush(&a->report);
     nested_reset(&a->nested);
+    transfers_reset(&a->transfers);
     pool_reset(&a->pool);
     if (!dialler_is_open(a->dialler)) {
         stop(a, EXIT_SUCCESS);
@@ -313,12 +332,12 @@ static void check_link(struct agent *a, int64_t now_ms)
 /* Go on to the next state when this one is over. */
 static void advance(struct agent *a, int64_t now_ms)
 {
-    if (a->report.out_of_memory || a->nested.out_of_memory) {
+    if (a->report.out_of_memory || a->nested.out_of_memory || a->transfers.out_of_memory) {
         log_error("out_of_memory", "what=outcomes");
         stop(a, EXIT_FAILURE);
     }
     check_link(a, now_ms);
-    if (a->state == AGENT_DRAINING && (pool_is_empty(&a->pool) || now_ms >= a->state_end_ms))
+    if (a->state == AGENT_DRAINING && (is_empty(a) || now_ms >= a->state_end_ms))
         leave(a, now_ms);
     if (a->state == AGENT_LEAVING && (dialler_unacked(a->dialler) == 0 ||
                                       !dialler_is_open(a->dialler) || now_ms >= a->state_end_ms))
@@ -391,6 +410,7 @@ static bool turn(struct agent *a)
     bool worked = receive_frames(a, now_ms);
 
     pool_collect(&a->pool, now_ms);
+    transfers_turn(&a->transfers);
     if (now_ms != a->checked_ms) {
         a->checked_ms = now_ms;
         (void)next_due_ms(a, now_ms);
@@ -469,6 +489,13 @@ static int start(struct agent *a)
         return result;
     a->report = (struct report){.dialler = a->dialler, .host = a->host};
     a->nested = (struct nested){.dialler = a->dialler, .host = a->host};
+    a->transfers = (struct transfers){
+        .dialler = a->dialler,
+        .report = &a->report,
+        .pool = &a->pool,
+        .fetches.dialler = a->dialler,
+        .room = cargo_room,
+    };
     a->pool = (struct pool){
         .slots = a->config->slots,
         .folders = a->config->programs,
@@ -476,6 +503,7 @@ static int start(struct agent *a)
         .epoll_fd = a->epoll_fd,
         .report = &a->report,
         .nested = &a->nested,
+        .transfers = &a->transfers,
         .oom = &a->oom,
         .task_memory = a->config->task_memory,
         .executor_tasks = a->config->executor_tasks,

@@ -2,10 +2,17 @@
  * then. Invariant: a task that was set aside is in `held` until it ends. */
 #include "executor.h"
 
+#include "base/fdpass.h"
+#include "cargo.h"
+#include "transfers.h"
+
 #include <string.h>
 
 /* Longest failure record: code, two texts with their lengths. */
 #define FAILURE_BYTES_MAX (4 + 2 * (2 + WIRE_TEXT_MAX))
+
+/* A task whose result travels in pieces is not short, however fast it ran: not many are fed ahead. */
+#define MOVED_US 10000
 
 /* What a record is taken in with. */
 struct taking {
@@ -88,6 +95,36 @@ take_answer(const struct taking *t, const struct channel_outcome *head, const ui
     report_answer(t->report, &task, head, view);
     blob_unref(task.frame);
     return 0;
+}
+
+/* The running task was answered with a file that it has passed. */
+static int take_moved(const struct taking *t, const struct channel_outcome *head)
+{
+    struct executor *const e = t->executor;
+    uint64_t size = 0;
+    int fd = -1;
+
+    if (fdpass_take(e->files, head->id, &fd) != 0 || !cargo_accept(fd, WIRE_LARGE_MAX, &size))
+        return -EPROTO;
+    struct blob *const file = cargo_wrap(fd, size, &e->transfers->held);
+    if (file == NULL)
+        return -ENOMEM;
+    const struct task task = executor_remove(e, executor_running(e));
+    function_measured(task.function, head->run_us > MOVED_US ? head->run_us : MOVED_US);
+    e->answered++;
+    turn_over(e, t->now_ms);
+    report_ran(t->report, &task, head);
+    transfers_offer(e->transfers, &task, head->run_us, file);
+    return 0;
+}
+
+/* Can a file be the answer to the task that runs? */
+static bool may_move(struct executor *e, const struct channel_outcome *head)
+{
+    const struct task *const task = executor_running(e);
+
+    return e->transfers != NULL && head->bytes == 0 && is_running(e, head->id) && task->moves &&
+           task->function->result_bytes == WIRE_VARIABLE;
 }
 
 static int
@@ -221,6 +258,7 @@ static bool is_possible(struct executor *e, const struct channel_outcome *head)
     if (is_answer(head->outcome))
         return answer_is_possible(e, head);
     switch (head->outcome) {
+    case CHANNEL_MOVED: return may_move(e, head);
     case CHANNEL_PARKED: return head->bytes == 0 && is_running(e, head->id);
     case CHANNEL_RESUMED:
         return head->bytes == 0 && e->resumed == NULL && find_waiting(e, head->id) != NULL;
@@ -243,6 +281,7 @@ take_record(const struct taking *t, const struct channel_outcome *head, const ui
         return take_answer(t, head, body);
     switch (head->outcome) {
     case CHANNEL_READY: return take_ready(t, head, body);
+    case CHANNEL_MOVED: return take_moved(t, head);
     case CHANNEL_PARKED: return take_parked(t, head, body);
     case CHANNEL_RESUMED: return take_resumed(t, head, body);
     case CHANNEL_NAME: return take_name(t, head, body);

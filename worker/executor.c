@@ -4,6 +4,8 @@
 #include "executor.h"
 
 #include "base/clock.h"
+#include "base/fdpass.h"
+#include "cargo.h"
 #include "spawn.h"
 
 #include <signal.h>
@@ -39,6 +41,7 @@ int executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct
     *e = (struct executor){
         .program = program,
         .bell = -1,
+        .files = -1,
         .epoll_fd = epoll_fd,
         .since_ms = now_ms,
         .out =
@@ -85,6 +88,9 @@ bool executor_takes(struct executor *e, const struct task *task)
         return false;
     if (executor_running(e) == NULL)
         return true;
+    /* One with a large argument is given when it can begin, so that few files are under way. */
+    if (task->cargo != NULL)
+        return false;
     /* So that what is printed belongs to one session. */
     if (task->session != executor_running(e)->session)
         return false;
@@ -165,10 +171,12 @@ static bool put_rest(struct ring *ring, struct rest *rest)
 static void put_task(struct executor *e, const struct task *task)
 {
     const struct channel_task head = {
-        .bytes = task->argument_bytes,
+        .bytes = task->cargo != NULL ? 0 : task->argument_bytes,
         .function = (uint16_t)(e->numbers[task->function->index] - 1),
         .attempt = (uint16_t)(task->attempt | (task->bundle ? CHANNEL_BUNDLE : 0) |
-                              (e->timed != 0 ? CHANNEL_ANYWAY : 0)),
+                              (e->timed != 0 ? CHANNEL_ANYWAY : 0) |
+                              (task->cargo != NULL ? CHANNEL_MAPPED : 0) |
+                              (task->moves && e->transfers != NULL ? CHANNEL_MOVES : 0)),
         .id = task->id,
     };
     const size_t total = channel_record_bytes(head.bytes);
@@ -196,6 +204,8 @@ int executor_feed(struct executor *e, const struct task *task, int64_t now_ms)
     if (result != 0)
         return result;
     if (room_of(&e->channel.tasks) < RESERVE_BYTES)
+        return -EPROTO;
+    if (task->cargo != NULL && fdpass_send(e->files, (uint32_t)task->id, task->cargo->fd) != 0)
         return -EPROTO;
     if (task_queue_push_back(&e->flying, &fed) != 0)
         return -ENOMEM;
@@ -441,6 +451,8 @@ void executor_free(struct executor *e)
         (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, e->bell, NULL);
         close(e->bell);
     }
+    if (e->files >= 0)
+        close(e->files);
     output_close(&e->out);
     output_close(&e->err);
     free(e->numbers);

@@ -47,6 +47,8 @@ enum executor_end {
     EXECUTOR_STDERR,
 };
 
+struct transfers;
+
 struct executor_watch {
     struct executor *executor;
     enum executor_end end;
@@ -97,8 +99,9 @@ struct executor {
     struct program *program; /* borrowed */
     struct report *report;   /* for what it prints; borrowed; NULL: nobody is told */
     uint16_t lane; /* which of the host's executors, from 0: the lowest number that was free */
-    struct nested *nested; /* borrowed; NULL: functions cannot submit */
-    struct executor *prev; /* in its program's list */
+    struct nested *nested;       /* borrowed; NULL: functions cannot submit */
+    struct transfers *transfers; /* borrowed; NULL: no result is offered in pieces */
+    struct executor *prev;       /* in its program's list */
     struct executor *next;
     struct executor *pool_prev; /* in the list of all */
     struct executor *pool_next;
@@ -114,6 +117,7 @@ struct executor {
     uint64_t blame_id; /* of the task that it was killed for */
     struct channel channel;
     int bell;     /* eventfd */
+    int files;    /* our end of the pair of sockets by which memory files pass; -1: none */
     int epoll_fd; /* borrowed; it watches the bell */
     struct executor_watch watches[3];
     struct output out;

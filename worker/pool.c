@@ -220,6 +220,7 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
     e->lane = free_lane(pool);
     e->report = pool->report;
     e->nested = pool->nested;
+    e->transfers = pool->transfers;
     e->memory.limit = pool->task_memory;
     e->tasks_max = pool->executor_tasks;
     pool->executors++;

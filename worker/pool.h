@@ -22,17 +22,19 @@
 #include <stdint.h>
 
 struct oom;
+struct transfers;
 
 struct pool {
     uint32_t slots;
-    const char *folders;     /* program path; borrowed */
-    const char *host;        /* borrowed */
-    int epoll_fd;            /* borrowed; executors add their descriptors */
-    struct report *report;   /* borrowed */
-    struct nested *nested;   /* borrowed; NULL: functions cannot submit */
-    struct oom *oom;         /* borrowed; NULL: what the kernel ends is not told apart */
-    uint64_t task_memory;    /* limit in bytes; 0: none */
-    uint32_t executor_tasks; /* an executor is replaced after so many; 0: never */
+    const char *folders;         /* program path; borrowed */
+    const char *host;            /* borrowed */
+    int epoll_fd;                /* borrowed; executors add their descriptors */
+    struct report *report;       /* borrowed */
+    struct nested *nested;       /* borrowed; NULL: functions cannot submit */
+    struct transfers *transfers; /* borrowed; NULL: results are not offered in pieces */
+    struct oom *oom;             /* borrowed; NULL: what the kernel ends is not told apart */
+    uint64_t task_memory;        /* limit in bytes; 0: none */
+    uint32_t executor_tasks;     /* an executor is replaced after so many; 0: never */
     struct task_queue waiting;
     struct program *programs; /* owned; list */
     struct executor *all;     /* owned; utlist DL by pool_prev, pool_next */

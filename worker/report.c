@@ -114,6 +114,32 @@ void report_answer(struct report *r,
     append(r, &attempt);
 }
 
+void report_ran(struct report *r, const struct task *task, const struct channel_outcome *head)
+{
+    if (task->traced)
+        note_span(r, task, WIRE_OK, head->run_us, end_of(head->flags));
+}
+
+void report_moved(struct report *r, const struct task *task, uint32_t run_us, uint64_t size)
+{
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(sizeof(size));
+
+    if (bytes == NULL) {
+        r->out_of_memory = true;
+        return;
+    }
+    wire_put_u64(bytes, size);
+    const struct wire_attempt attempt = {
+        .id = task->id,
+        .attempt = task->attempt,
+        .outcome = WIRE_OK,
+        .flags = WIRE_ATTEMPT_MOVED,
+        .run_us = run_us,
+        .bytes = {bytes->data, bytes->size},
+    };
+    append(r, &attempt);
+}
+
 void report_failure(struct report *r,
                     const struct task *task,
                     enum wire_outcome outcome,

@@ -27,6 +27,12 @@ void report_answer(struct report *report,
                    const struct channel_outcome *head,
                    struct wire_bytes bytes);
 
+/* The task was answered with a result that is offered in pieces: only its span is noted. */
+void report_ran(struct report *report, const struct task *task, const struct channel_outcome *head);
+
+/* Append its outcome: its submitter has all of these bytes, or wants none any more. */
+void report_moved(struct report *report, const struct task *task, uint32_t run_us, uint64_t size);
+
 /* Append an outcome that is a failure of this host's. */
 void report_failure(struct report *report,
                     const struct task *task,

@@ -2,6 +2,7 @@
 #include "spawn.h"
 
 #include "base/channel.h"
+#include "base/fdpass.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,12 +15,12 @@
 #include <unistd.h>
 
 /* Descriptors as the executor finds them. */
-enum { FD_MEMORY = 3, FD_BELL = 4, FD_FIRST_UNUSED = 5 };
+enum { FD_MEMORY = 3, FD_BELL = 4, FD_FILES = 5, FD_FIRST_UNUSED = 6 };
 
 #define STRINGIFY(x) #x
 #define STRING_OF(x) STRINGIFY(x)
 
-static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERSION);
+static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERSION) ",5";
 
 /* Descriptors of the agent for one executor, and for everything else. */
 #define FILES_PER_EXECUTOR 8
@@ -167,6 +168,19 @@ static int open_pipe(struct executor *e, struct output *output, enum executor_en
     return watch(e, end, ends[0]);
 }
 
+/* Ours does not block. */
+static int open_files(struct executor *e, int *other)
+{
+    int ends[2];
+    const int result = fdpass_open(ends);
+
+    if (result != 0)
+        return result;
+    e->files = ends[0];
+    *other = ends[1];
+    return 0;
+}
+
 static int open_ends(struct executor *e, int ends[FD_FIRST_UNUSED])
 {
     int result = 0;
@@ -183,6 +197,8 @@ static int open_ends(struct executor *e, int ends[FD_FIRST_UNUSED])
         result = open_pipe(e, &e->out, EXECUTOR_STDOUT, &ends[STDOUT_FILENO]);
     if (result == 0)
         result = open_pipe(e, &e->err, EXECUTOR_STDERR, &ends[STDERR_FILENO]);
+    if (result == 0)
+        result = open_files(e, &ends[FD_FILES]);
     if (result == 0)
         result = channel_file(CHANNEL_CAPACITY, &ends[FD_MEMORY]);
     if (result == 0)
@@ -213,7 +229,7 @@ int spawn_executor(struct executor *e)
         .path = e->program->path,
         .argv = {(char *)(uintptr_t)program_label(e->program), NULL},
         .parent = getpid(),
-        .ends = {-1, -1, -1, -1, -1},
+        .ends = {-1, -1, -1, -1, -1, -1},
     };
     int result = open_ends(e, launch.ends);
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct program;
+struct cargo;
 
 /* What a FUNCTION record said, and how long its calls take. Owned by its program. */
 struct function {
@@ -35,6 +36,7 @@ struct task {
     struct function *function;
     struct blob *frame; /* the message that it came in; `argument` points into it */
     const uint8_t *argument;
+    struct cargo *cargo; /* a large argument, owned by `frame`; NULL: none, or it is not here yet */
     uint32_t argument_bytes;
     uint32_t limit_ms; /* 0: none */
     uint32_t session;  /* the same number: the same session */
@@ -43,6 +45,7 @@ struct task {
     uint16_t lane; /* of the executor that runs it */
     bool traced;   /* its session wants a span of it */
     bool bundle;   /* its argument is one: see WIRE_TASK_BUNDLE */
+    bool moves;    /* a large result may be offered in pieces */
     uint8_t
         setbacks; /* executors that ended while it waited in them, through no fault of its own */
     bool heavy;   /* it ran where memory was above the limit: the next time it is to blame */

@@ -31,9 +31,16 @@
  *     SCOOP_TRACE            file for a trace of every task, as Chrome trace JSON; ui.perfetto.dev
  *                            shows it
  *
- * Sizes. An argument or a result has at most SCOOP_PAYLOAD_MAX bytes. They travel as they lie in
- * memory: hosts of one broker have one architecture, and pointers mean nothing on another host (the
- * macros refuse them).
+ * Sizes. An argument or a result of a bytes function has at most SCOOP_LARGE_MAX bytes (1 GiB); with a
+ * fixed size, and in some places below, SCOOP_PAYLOAD_MAX (16 MiB). They travel as they lie in memory:
+ * hosts of one broker have one architecture, and pointers mean nothing on another host (the macros refuse
+ * them). Above 1 MiB they travel in pieces between this process and the worker: the broker never has the
+ * whole, this process has its argument and its result once, the worker as a mapped file, which counts as
+ * its memory. SCOOP_PAYLOAD_MAX is the limit for tasks that functions submit on workers, for their
+ * results, for the results that a task waits for (scoop_options.after) together with its own argument,
+ * and for durable tasks and constants, which say less. What is above a limit is SCOOP_TOO_LARGE, or a
+ * failure of the task, with both numbers. scoop_submit() waits while the arguments that this process
+ * keeps are more than 256 MiB together, but for the first.
  *
  * Threads. Every call may be made from every thread, beside every other, but for these:
  *     scoop_init(), scoop_fini(), scoop_close()   not beside another call on the same session
@@ -82,8 +89,11 @@ extern "C" {
 
 #define SCOOP_API __attribute__((visibility("default")))
 
-/* Most bytes of one argument and of one result. */
+/* Most bytes of one argument and of one result, with fixed sizes, and where else SCOOP_LARGE_MAX does not
+ * hold. */
 #define SCOOP_PAYLOAD_MAX ((size_t)16 << 20)
+/* Most bytes of an argument or a result of any size. */
+#define SCOOP_LARGE_MAX ((size_t)1 << 30)
 /* Most functions that one process may register or name. */
 #define SCOOP_FUNCTIONS_MAX 1024
 /* As a size: each argument or result has a length of its own. */
@@ -109,7 +119,7 @@ enum scoop_status {
     SCOOP_NO_BROKER,   /* not reachable, or gone for too long */
     SCOOP_DENIED,      /* the broker refused us: key, version or limit */
     SCOOP_NO_FUNCTION, /* not registered here */
-    SCOOP_TOO_LARGE,   /* above SCOOP_PAYLOAD_MAX or SCOOP_FUNCTIONS_MAX */
+    SCOOP_TOO_LARGE,   /* above SCOOP_LARGE_MAX, SCOOP_PAYLOAD_MAX or SCOOP_FUNCTIONS_MAX */
     SCOOP_NO_MEMORY,
     SCOOP_MISUSE,    /* a wrong argument, size or setting, or a call in the wrong place */
     SCOOP_SHUT_DOWN, /* the session was closed before the task ended */
@@ -191,7 +201,7 @@ SCOOP_API bool scoop_input_bytes(size_t index, struct scoop_bytes *out);
 #define scoop_input(index, pointer) scoop_input_copy(index, pointer, sizeof(*(pointer)))
 SCOOP_API bool scoop_input_copy(size_t index, void *out, size_t size);
 
-/* Inside a bytes function: append to the result. False: above SCOOP_PAYLOAD_MAX or out of memory;
+/* Inside a bytes function: append to the result. False: above its limit (see Sizes) or out of memory;
  * the task has failed, return. */
 SCOOP_API bool scoop_write(struct scoop_output *out, const void *data, size_t size);
 

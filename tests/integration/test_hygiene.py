@@ -151,7 +151,7 @@ def test_F20_a_result_of_a_gigabyte_is_a_failure_that_names_the_limit(tasks):
     t = tasks()
     pid = t.value("which")
     outcome = t.run("grows", bytes(1024))
-    assert (outcome.kind, failure(outcome).text) == (FAILED, "the result is above the limit of 16777216 bytes")
+    assert (outcome.kind, failure(outcome).text) == (FAILED, "a result of 17825792 bytes; the limit is 16777216")
     assert t.value("which") == pid
 
 

@@ -130,3 +130,42 @@ Test(wire_pieces, lie_within_the_whole)
     c = all_of(b);
     cr_assert_eq(wire_get_piece(&c, &read), -EPROTO);
 }
+
+Test(wire_pieces, of_a_run_and_a_task_only_the_sizes_are_there)
+{
+    struct blob *b CLEANUP(blob_unref_p) = blob_new(0);
+    const struct wire_run run = {.count = 1, .argument_bytes = WIRE_VARIABLE, .large = true};
+    const struct wire_task task = {.flags = WIRE_TASK_LARGE, .argument = {NULL, WIRE_LARGE_MAX}};
+    struct wire_run run_read;
+    struct wire_task task_read;
+
+    cr_assert_eq(wire_put_run(b, &run), 0);
+    cr_assert_eq(blob_reserve(b, 4), 0);
+    wire_put_u32(b, WIRE_LARGE_MAX);
+    cr_assert_eq(b->size, WIRE_RUN_BYTES + 4);
+    cr_assert_eq(wire_put_task(b, &task), 0);
+    struct wire_cursor c = all_of(b);
+    cr_assert_eq(wire_get_run(&c, &run_read), 0);
+    cr_assert(run_read.large);
+    cr_assert_eq(wire_get_argument(&c, &run_read).size, WIRE_LARGE_MAX);
+    cr_assert_eq(wire_get_task(&c, &task_read), 0);
+    cr_assert_eq(task_read.argument.size, WIRE_LARGE_MAX);
+    cr_assert_null(task_read.argument.data);
+    cr_assert_eq(wire_read_ok(&c), 0);
+    b->data[b->size - 1] = 1; /* a byte more than may be */
+    c = all_of(b);
+    cr_assert_eq(wire_get_run(&c, &run_read), 0);
+    (void)wire_get_argument(&c, &run_read);
+    cr_assert_eq(wire_get_task(&c, &task_read), -EPROTO);
+}
+
+Test(wire_pieces, are_no_arguments_of_a_fixed_size)
+{
+    struct blob *b CLEANUP(blob_unref_p) = blob_new(0);
+    const struct wire_run run = {.count = 1, .argument_bytes = 8, .large = true};
+    struct wire_run read;
+
+    cr_assert_eq(wire_put_run(b, &run), 0);
+    struct wire_cursor c = all_of(b);
+    cr_assert_eq(wire_get_run(&c, &read), -EPROTO);
+}

@@ -91,7 +91,7 @@ assert_bundle(const struct end *agent, uint64_t no, const char *const *inputs, u
     struct wire_cursor c = {.at = agent->argument, .end = agent->argument + agent->argument_bytes};
     uint32_t sizes[16];
 
-    cr_assert_eq(agent->tasks[agent->task_count - 1].flags, WIRE_TASK_BUNDLE);
+    cr_assert_eq(agent->tasks[agent->task_count - 1].flags, WIRE_TASK_BUNDLE | WIRE_TASK_MOVES);
     cr_assert_eq(wire_get_u32(&c), count);
     cr_assert_eq(wire_get_u32(&c), 1);
     for (uint32_t i = 0; i < count; i++)

@@ -71,11 +71,11 @@ static const struct wire_piece *last_piece(const struct end *end)
 
 Test(relay, hands_on_what_an_agent_wants_under_the_number_that_its_client_knows)
 {
-    static const enum wire_what whats[] = {WIRE_WHAT_ARGUMENT, WIRE_WHAT_PROGRAM, WIRE_WHAT_VALUE};
+    static const enum wire_what kinds[] = {WIRE_WHAT_ARGUMENT, WIRE_WHAT_PROGRAM, WIRE_WHAT_VALUE};
     struct scene s = given_leased_task();
 
-    for (uint32_t i = 0; i < COUNT_OF(whats); i++) {
-        struct wire_cargo cargo = cargo_of(s.task.id, 1, whats[i]);
+    for (uint32_t i = 0; i < COUNT_OF(kinds); i++) {
+        struct wire_cargo cargo = cargo_of(s.task.id, 1, kinds[i]);
 
         cargo.offset = 1000;
         want(&s.w, s.agent, cargo, 500);
@@ -90,7 +90,7 @@ Test(relay, hands_on_what_an_agent_wants_under_the_number_that_its_client_knows)
         cr_assert_eq(last_piece(s.agent)->bytes.size, 500);
         cr_assert_eq(s.agent->piece_first_byte, 42);
     }
-    cr_assert_eq(core_counters(s.w.core)->pieces, COUNT_OF(whats));
+    cr_assert_eq(core_counters(s.w.core)->pieces, COUNT_OF(kinds));
     finish(&s.w);
 }
 
@@ -291,4 +291,171 @@ Test(relay, hands_on_that_bytes_are_gone)
     cr_assert_eq(s.agent->piece_count, 1);
     cr_assert_eq(last_piece(s.agent)->cargo.flags, WIRE_PIECE_GONE);
     finish(&s.w);
+}
+
+/* ---- tasks with large arguments and results ---- */
+
+/* A client with function 1, of any sizes, submits `count` tasks of a gibibyte each. */
+static void submit_large(struct world *w, struct end *client, uint64_t first_no, uint32_t count)
+{
+    const struct wire_function function = {
+        .number = 1,
+        .argument_bytes = WIRE_VARIABLE,
+        .result_bytes = WIRE_VARIABLE,
+        .name = {(const uint8_t *)"v", 1},
+    };
+    const struct wire_run run = {
+        .function = 1,
+        .count = count,
+        .argument_bytes = WIRE_VARIABLE,
+        .large = true,
+        .first_no = first_no,
+    };
+    struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link.id, 0);
+
+    cr_assert_eq(wire_put_function(frame, &function), 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, client, frame);
+    frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 0);
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(blob_reserve(frame, 4 * (size_t)count), 0);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_u32(frame, WIRE_LARGE_MAX);
+    wire_frame_add_count(frame, count);
+    send_frame(w, client, frame);
+    turn(w);
+}
+
+/* The agent says that its first task's result was taken. */
+static void answer_moved(struct world *w, struct end *agent, uint64_t size)
+{
+    struct blob *number CLEANUP(blob_unref_p) = blob_new(8);
+    struct blob *frame = wire_frame_new(WIRE_OUTCOMES, agent->link.id, 0);
+
+    wire_put_u64(number, size);
+    const struct wire_attempt outcome = {
+        .id = agent->tasks[0].id,
+        .attempt = agent->tasks[0].attempt,
+        .flags = WIRE_ATTEMPT_MOVED,
+        .bytes = {number->data, 8},
+    };
+    cr_assert_eq(wire_put_attempt(frame, &outcome), 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, agent, frame);
+    turn(w);
+}
+
+static void take_all(struct world *w, struct end *agent, struct end *client, uint64_t no)
+{
+    send_piece(w, agent, cargo_of(agent->tasks[0].id, agent->tasks[0].attempt, WIRE_WHAT_RESULT),
+               0);
+    want(w, client, cargo_of(no, agent->tasks[0].attempt, WIRE_WHAT_RESULT), 0);
+}
+
+Test(large, arguments_take_no_credit_and_are_leased_as_sizes)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 2);
+    struct end *client = given_client(&w);
+
+    submit_large(&w, client, 1, 50); /* 50 GiB */
+    cr_assert_not(client->refused);
+    cr_assert_eq(agent->task_count, 2);
+    cr_assert_eq(agent->tasks[0].flags, WIRE_TASK_LARGE | WIRE_TASK_MOVES);
+    cr_assert_eq(agent->argument_bytes, WIRE_LARGE_MAX);
+    answer(&w, agent, 2, WIRE_OK);
+    cr_assert_eq(client->result_count, 2);
+    finish(&w);
+}
+
+Test(large, results_end_their_task_when_they_were_taken)
+{
+    struct scene s = given_leased_task();
+
+    take_all(&s.w, s.agent, s.client, 1);
+    answer_moved(&s.w, s.agent, 5);
+    cr_assert_eq(s.client->result_count, 1);
+    cr_assert_eq(s.client->results[0].outcome, WIRE_OK);
+    cr_assert_eq(s.client->results[0].bytes, 8);
+    finish(&s.w);
+}
+
+Test(large, results_that_nobody_has_taken_are_no_results)
+{
+    struct scene s = given_leased_task();
+
+    send_piece(&s.w, s.agent, cargo_of(s.task.id, 1, WIRE_WHAT_RESULT), 0);
+    answer_moved(&s.w, s.agent, 5);
+    cr_assert(s.agent->refused);
+    cr_assert_eq(s.client->result_count, 0);
+    finish(&s.w);
+}
+
+Test(large, results_of_a_cancelled_task_are_discarded)
+{
+    struct scene s = given_leased_task();
+    struct blob *frame = wire_frame_new(WIRE_CANCEL, s.client->link.id, 8);
+
+    wire_put_u64(frame, 1);
+    wire_frame_add_count(frame, 1);
+    send_frame(&s.w, s.client, frame);
+    turn(&s.w);
+    answer_moved(&s.w, s.agent, 5);
+    cr_assert_not(s.agent->refused);
+    cr_assert_eq(s.client->results[0].outcome, WIRE_CANCELLED);
+    cr_assert_eq(s.client->results[0].code, WIRE_DISCARDED);
+    finish(&s.w);
+}
+
+/* Task 2 of function 0 waits for task 1. */
+static void submit_taker(struct world *w, struct end *client)
+{
+    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 0);
+    const struct wire_run run = {.count = 1, .argument_bytes = 1, .first_no = 2, .input_count = 1};
+
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(wire_put_input(frame, &(struct wire_input){.no = 1}), 0);
+    cr_assert_eq(blob_reserve(frame, 1), 0);
+    wire_put_u8(frame, 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, client, frame);
+    turn(w);
+}
+
+Test(large, results_that_others_wait_for_are_asked_of_the_client)
+{
+    struct scene s = given_leased_task();
+
+    submit_taker(&s.w, s.client);
+    take_all(&s.w, s.agent, s.client, 1);
+    answer_moved(&s.w, s.agent, 1000);
+    cr_assert_eq(s.client->result_count, 1);
+    cr_assert_eq(s.client->need_count, 1);
+    cr_assert_eq(s.client->needs[0].no, 2);
+    finish(&s.w);
+}
+
+Test(large, results_that_are_too_large_to_be_inputs_end_those_that_wait)
+{
+    struct scene s = given_leased_task();
+
+    submit_taker(&s.w, s.client);
+    take_all(&s.w, s.agent, s.client, 1);
+    answer_moved(&s.w, s.agent, WIRE_PAYLOAD_MAX);
+    cr_assert_eq(s.client->need_count, 0);
+    cr_assert_eq(s.client->result_count, 2);
+    cr_assert_eq(s.client->results[1].outcome, WIRE_REFUSED_TASK);
+    finish(&s.w);
+}
+
+Test(large, results_of_children_do_not_move)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 2);
+
+    define(&w, agent);
+    submit(&w, agent, 1, 1);
+    cr_assert_eq(agent->task_count, 1);
+    cr_assert_eq(agent->tasks[0].flags, 0);
+    finish(&w);
 }

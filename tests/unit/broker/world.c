@@ -40,6 +40,8 @@ static void take_tasks(struct end *end, uint32_t count, struct wire_cursor *body
         cr_assert_eq(wire_get_task(body, &end->tasks[end->task_count++]), 0);
         const struct wire_bytes argument = end->tasks[end->task_count - 1].argument;
         end->argument_bytes = argument.size;
+        if (argument.data == NULL)
+            continue; /* there is only its size */
         memcpy(end->argument, argument.data,
                argument.size < sizeof(end->argument) ? argument.size : sizeof(end->argument));
     }

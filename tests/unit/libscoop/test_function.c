@@ -143,8 +143,9 @@ Test(function, is_running_only_while_it_does)
 
 Test(function, fails_when_its_result_is_above_the_limit)
 {
+    output.limit = SCOOP_PAYLOAD_MAX;
     cr_assert_eq(function_call(SCOOP_HANDLE(too_large), NULL, 0, &output), WIRE_FAILED);
-    cr_assert_str_eq(output.text, "the result is above the limit of 16777216 bytes");
+    cr_assert_str_eq(output.text, "a result of 16777217 bytes; the limit is 16777216");
 }
 
 Test(function, failure_outside_of_a_task_goes_to_stderr)
