@@ -1,5 +1,7 @@
 /* Results in the order in which they come: `as_completed [SECONDS...]` sleeps that long in tasks of
  * its own, on as many slots as there are. With three slots, 3 2 1 prints 2: 1, 1: 2, 0: 3. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -17,6 +19,17 @@ SCOOP_FUNCTION(double, snore, double seconds)
     return seconds;
 }
 
+static double seconds(const char *word)
+{
+    char *end = NULL;
+    const double value = strtod(word, &end);
+
+    if (end != word && *end == '\0' && value >= 0 && value <= 3600)
+        return value;
+    fprintf(stderr, "as_completed: \"%s\" is not a number of seconds from 0 to 3600\n", word);
+    exit(2);
+}
+
 int main(int argc, char **argv)
 {
     double in[100] = {3, 2, 1};
@@ -25,10 +38,11 @@ int main(int argc, char **argv)
     size_t i = 0;
 
     scoop_init(&argc, &argv);
+    words_at_most(100, argc, argv);
     if (argc > 1)
-        n = (size_t)argc - 1 < 100 ? (size_t)argc - 1 : 100;
+        n = (size_t)argc - 1;
     for (size_t k = 0; argc > 1 && k < n; k++)
-        in[k] = strtod(argv[k + 1], NULL);
+        in[k] = seconds(argv[k + 1]);
 
     scoop_iterator *it = scoop_map_as_completed(snore, in, out, n);
     if (it == NULL)

@@ -1,5 +1,7 @@
 /* Callbacks: each result is taken as it comes, while main() waits for all of them.
  * `callback [TASKS]` prints how many numbers below TASKS are prime. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -34,7 +36,7 @@ int main(int argc, char **argv)
     struct tally tally = {.ended = 0};
 
     scoop_init(&argc, &argv);
-    const unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000;
+    const unsigned n = only_number(argc, argv, 1000, 0, 1000000);
     scoop_future **futures = calloc(n + 1, sizeof(scoop_future *));
     if (futures == NULL)
         return 1;

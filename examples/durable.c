@@ -50,6 +50,10 @@ int main(int argc, char **argv)
 {
     scoop_init(&argc, &argv);
     const bool starts = argc == 2 && strcmp(argv[1], "start") == 0;
+    if (!starts && (argc != 2 || strcmp(argv[1], "finish") != 0)) {
+        fprintf(stderr, "usage: durable start|finish\n");
+        return 2;
+    }
     scoop_future *futures[SLICES];
     double sum = 0;
 

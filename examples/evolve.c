@@ -1,5 +1,7 @@
 /* A genetic algorithm, one-max: a population of bit strings evolves until one has only ones.
  * `evolve [SEED]`. The fitness of each generation is one scoop_map(); real ones take seconds. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -59,7 +61,7 @@ int main(int argc, char **argv)
     int fit[POPULATION], best = 0;
 
     scoop_init(&argc, &argv);
-    srandom(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1);
+    srandom(only_number(argc, argv, 1, 0, UINT32_MAX));
     for (int i = 0; i < POPULATION * BITS; i++)
         now[i / BITS].bits[i % BITS] = below(2) == 0;
     for (int generation = 0; generation < GENERATIONS; generation++) {

@@ -1,4 +1,6 @@
 /* Sums of sums of sums of squares: `full_tree [N]`. Each level is a function that maps the next one. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -50,8 +52,7 @@ int main(int argc, char **argv)
     uint32_t total = 0;
 
     scoop_init(&argc, &argv);
-    scoop_future *root =
-        scoop_submit(full_tree, argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 20);
+    scoop_future *root = scoop_submit(full_tree, only_number(argc, argv, 20, 0, 100));
     if (root == NULL || scoop_result(root, &total) != SCOOP_OK)
         return scoop_report();
     scoop_future_free(root);

@@ -4,6 +4,8 @@
  * results. No result passes through this program on its way there, and nothing here waits in between.
  *
  * usage: graph [COUNT]    (default 8; 1 to 1000) */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -40,9 +42,7 @@ int main(int argc, char **argv)
     double result = 0;
 
     scoop_init(&argc, &argv);
-    const int count = argc > 1 ? atoi(argv[1]) : 8;
-    if (count < 1 || count > 1000)
-        return 2;
+    const int count = (int)only_number(argc, argv, 8, 2, 1000);
     for (int i = 0; i < count; i++) {
         measured[i] = scoop_submit(measure, i == count - 1 ? -count : i);
         if (measured[i] == NULL)

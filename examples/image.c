@@ -69,8 +69,10 @@ int main(int argc, char **argv)
     const struct scoop_stream stream = {read_next, write_one, room, 64};
 
     scoop_init(&argc, &argv);
-    if (argc < 2)
+    if (argc < 3) {
+        fprintf(stderr, "usage: image FOLDER FILE.pgm...\n");
         return 2;
+    }
     names = argv + 2;
     if (scoop_stream(edges, &stream) != SCOOP_OK)
         return scoop_report();

@@ -1,5 +1,7 @@
 /* The longest Collatz sequence that begins below LIMIT: `map_reduce [LIMIT]`. The numbers are split
  * on the workers, in a tree of tasks; one answer comes back. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -29,7 +31,7 @@ int main(int argc, char **argv)
     struct sequence longest = {.begin = 0};
 
     scoop_init(&argc, &argv);
-    const uint32_t limit = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000;
+    const uint32_t limit = only_number(argc, argv, 100000, 0, 10000000);
     uint32_t *begins = calloc((size_t)limit + 1, sizeof(*begins));
     if (begins == NULL)
         return 1;

@@ -1,5 +1,7 @@
 /* A water level over the year: every running sum of daily changes. `map_scan [DAYS]` prints the
  * lowest and the highest level, and the days. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -22,7 +24,7 @@ SCOOP_REDUCER(long, add, long a, long b)
 int main(int argc, char **argv)
 {
     scoop_init(&argc, &argv);
-    const unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 3650;
+    const unsigned n = only_number(argc, argv, 3650, 1, 10000000);
     unsigned *days = calloc((size_t)n + 1, sizeof(*days));
     long *level = calloc((size_t)n + 1, sizeof(*level));
     unsigned low = 0;

@@ -1,5 +1,7 @@
 /* Pi by throwing darts: `pi [TASKS [DARTS]]`. Each task has its own seed, so the answer does not
  * depend on how many hosts compute it. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -35,25 +37,12 @@ SCOOP_FUNCTION(uint32_t, hits, struct throw t)
     return inside;
 }
 
-static uint32_t number(int argc, char **argv, int index, uint32_t fallback)
-{
-    char *end = NULL;
-
-    if (index >= argc)
-        return fallback;
-    const unsigned long value = strtoul(argv[index], &end, 10);
-    if (*end != '\0' || value < 1 || value > 100000000) {
-        fprintf(stderr, "pi: \"%s\" is not a number from 1 to 100000000\n", argv[index]);
-        exit(2);
-    }
-    return (uint32_t)value;
-}
-
 int main(int argc, char **argv)
 {
     scoop_init(&argc, &argv);
-    const uint32_t tasks = number(argc, argv, 1, 3000);
-    const uint32_t darts = number(argc, argv, 2, 5000);
+    words_at_most(2, argc, argv);
+    const uint32_t tasks = number(argc, argv, 1, 3000, 1, 1000000);
+    const uint32_t darts = number(argc, argv, 2, 5000, 1, 100000000);
     struct throw *in = calloc(tasks, sizeof(*in));
     uint32_t *out = calloc(tasks, sizeof(*out));
     uint64_t inside = 0;

@@ -1,5 +1,7 @@
 /* A constant that all tasks read: `shared [N]` sums a polynomial over 0 ... N-1, whose coefficients are
  * set once and not sent with each task. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -30,7 +32,7 @@ int main(int argc, char **argv)
     uint64_t sum = 0;
 
     scoop_init(&argc, &argv);
-    const uint32_t n = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000;
+    const uint32_t n = only_number(argc, argv, 1000, 0, 10000000);
     uint32_t *in = calloc(n + 1, sizeof(*in));
     uint64_t *out = calloc(n + 1, sizeof(*out));
     if (in == NULL || out == NULL)

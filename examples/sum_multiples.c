@@ -1,4 +1,6 @@
 /* The sum of all multiples of 3 or 5 below LIMIT: `sum_multiples [LIMIT]`, in chunks of 10000. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -26,7 +28,7 @@ int main(int argc, char **argv)
     uint64_t sum = 0;
 
     scoop_init(&argc, &argv);
-    const uint32_t limit = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000000;
+    const uint32_t limit = only_number(argc, argv, 1000000, 0, UINT32_MAX);
     const uint32_t chunks = limit / CHUNK + 1;
     struct range *in = calloc(chunks, sizeof(*in));
     uint64_t *out = calloc(chunks, sizeof(*out));

@@ -1,5 +1,7 @@
 /* The leaves of a binary tree: `tree [DEPTH]`. Each task submits two tasks of the next depth and waits for
  * them; a task that waits takes no slot, so that a single slot is enough for any depth. */
+#include "numbers.h"
+
 #include <scoop.h>
 
 #include <stdio.h>
@@ -27,7 +29,7 @@ int main(int argc, char **argv)
     uint32_t leaves = 0;
 
     scoop_init(&argc, &argv);
-    scoop_future *root = scoop_submit(tree, argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 12);
+    scoop_future *root = scoop_submit(tree, only_number(argc, argv, 12, 0, 24));
     if (root == NULL || scoop_result(root, &leaves) != SCOOP_OK)
         return scoop_report();
     scoop_future_free(root);

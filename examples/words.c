@@ -54,7 +54,11 @@ static struct scoop_bytes read_file(const char *path)
 int main(int argc, char **argv)
 {
     scoop_init(&argc, &argv);
-    const size_t count = argc > 1 ? (size_t)argc - 1 : 0;
+    if (argc < 2) {
+        fprintf(stderr, "usage: words FILE...\n");
+        return 2;
+    }
+    const size_t count = (size_t)argc - 1;
     struct scoop_bytes *in = calloc(count + 1, sizeof(*in));
     struct scoop_bytes *out = calloc(count + 1, sizeof(*out));
     int code = in == NULL || out == NULL ? 1 : 0;

@@ -94,6 +94,32 @@ def test_as_completed_prints_results_in_the_order_of_their_ends():
     assert run("examples/as_completed", 0.02, 0.01).stdout == "0: 0.02\n1: 0.01\n"
 
 
+@pytest.mark.parametrize("line, message", [
+    ("tree x", 'tree: "x" is not a whole number from 0 to 24'),
+    ("tree 12 13", 'tree: unexpected argument: "13"'),
+    ("full_tree -1", 'full_tree: "-1" is not a whole number from 0 to 100'),
+    ("pi 10 0", 'pi: "0" is not a whole number from 1 to 100000000'),
+    ("as_completed 1 soon", 'as_completed: "soon" is not a number of seconds from 0 to 3600'),
+    ("callback 1e3", 'callback: "1e3" is not a whole number from 0 to 1000000'),
+    ("graph 1", 'graph: "1" is not a whole number from 2 to 1000'),
+    ("sum_multiples 4294967296", 'sum_multiples: "4294967296" is not a whole number from 0 to 4294967295'),
+    ("evolve one", 'evolve: "one" is not a whole number'),
+    ("map_reduce one", 'map_reduce: "one" is not a whole number'),
+    ("map_scan 0", 'map_scan: "0" is not a whole number'),
+    ("shared one", 'shared: "one" is not a whole number'),
+    ("durable begin", "usage: durable start|finish"),
+    ("image folder", "usage: image FOLDER FILE.pgm..."),
+    ("words", "usage: words FILE..."),
+])
+def test_an_example_says_what_is_wrong_with_its_arguments(line, message):
+    program, *arguments = line.split()
+    done = run(f"examples/{program}", *arguments)
+    said = [text for text in done.stderr.splitlines() if "computing serially" not in text]
+    assert len(said) == 1 and said[0].startswith(message)
+    assert done.stdout == ""
+    assert done.returncode == 2
+
+
 def test_callback_takes_every_result():
     assert scoop_run(binary("examples/callback")).stdout == "168 of 1000 are prime\n"
     assert run("examples/callback", 100).stdout == "25 of 100 are prime\n"
