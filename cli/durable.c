@@ -45,17 +45,6 @@ uint64_t *durable_read_ids(char **words, size_t count, const char *program)
     return ids;
 }
 
-scoop_session *durable_open(struct broker_options *options, const char *program, int *code)
-{
-    options_complete(options);
-    *code = EXIT_FAILED;
-    if (options->broker != NULL)
-        return options_open(options, program);
-    fprintf(stderr, "%s: no broker is set; name one with --broker or SCOOP_BROKER\n", program);
-    *code = EXIT_USAGE;
-    return NULL;
-}
-
 static int act_on(scoop_session *session,
                   const uint64_t *ids,
                   size_t count,
@@ -89,7 +78,7 @@ int durable_each(int argc,
     uint64_t *ids CLEANUP(free_p) = durable_read_ids(argv + first, count, settings->program);
     if (ids == NULL)
         return EXIT_USAGE;
-    scoop_session *session = durable_open(&options.broker, settings->program, &code);
+    scoop_session *session = options_session(&options.broker, settings->program, &code);
     if (session == NULL)
         return code;
     code = act_on(session, ids, count, settings->program, act);

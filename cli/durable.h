@@ -17,10 +17,6 @@ void durable_id_text(uint64_t id, char text[DURABLE_ID_TEXT]);
  * stderr says which one is wrong, or that there is none. */
 NODISCARD uint64_t *durable_read_ids(char **words, size_t count, const char *program);
 
-/* Open a session. NULL: one line on stderr said why; *code is the exit code. */
-NODISCARD scoop_session *
-durable_open(struct broker_options *options, const char *program, int *code);
-
 /* A verb that does one thing to each durable task that it names, and prints nothing when all goes
  * well. */
 struct durable_options {

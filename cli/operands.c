@@ -7,7 +7,7 @@
 
 static int usage(const struct operands_options *options, const char *what)
 {
-    fprintf(stderr, "%s: %s; see '%s --help'\n", options->program, what, options->program);
+    fprintf(stderr, "%s: %s see '%s --help'\n", options->program, what, options->program);
     return -EINVAL;
 }
 
@@ -66,8 +66,8 @@ int operands_read(const struct operands_options *options,
         error = open_lines(options, input);
     else if (reads)
         return usage(options, "--arg-file and --null are for arguments that are read, not for "
-                              "those behind \":::\"");
+                              "those behind \":::\";");
     else if (input_of_words(input, words + command + 1, count - command - 1) != 0)
-        return usage(options, "there are more than 9 lists of arguments");
+        return usage(options, "there are more than 9 lists of arguments;");
     return error != 0 ? error : check_places(options, template, input);
 }

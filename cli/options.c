@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "verb.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -60,11 +62,14 @@ scoop_session *options_open(const struct broker_options *options, const char *pr
     return session;
 }
 
-scoop_session *options_session(const struct broker_options *options, const char *program)
+scoop_session *options_session(struct broker_options *options, const char *program, int *code)
 {
+    options_complete(options);
+    *code = EXIT_FAILED;
     if (options->broker != NULL)
         return options_open(options, program);
     fprintf(stderr, "%s: no broker is set; name one with --broker or SCOOP_BROKER\n", program);
+    *code = EXIT_USAGE;
     return NULL;
 }
 
@@ -77,9 +82,10 @@ struct scoop_cluster *options_ask(scoop_session *session, const char *program)
     return cluster;
 }
 
-struct scoop_cluster *options_cluster(const struct broker_options *options, const char *program)
+struct scoop_cluster *
+options_cluster(struct broker_options *options, const char *program, int *code)
 {
-    scoop_session *session = options_session(options, program);
+    scoop_session *session = options_session(options, program, code);
     struct scoop_cluster *cluster = session != NULL ? options_ask(session, program) : NULL;
 
     scoop_close(session);

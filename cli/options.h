@@ -62,13 +62,16 @@ void place_fini(struct place *place);
 /* Open a session with these options. NULL: one line on stderr said why. */
 scoop_session *options_open(const struct broker_options *options, const char *program);
 
-/* The same for verbs that are nothing without a broker: one has to be named. */
-scoop_session *options_session(const struct broker_options *options, const char *program);
+/* The same for verbs that are nothing without a broker: completed as above, or named. NULL: said, and
+ * *code is the exit code. */
+NODISCARD scoop_session *
+options_session(struct broker_options *options, const char *program, int *code);
 
 /* Ask the broker for its status, within its patience. NULL: one line on stderr said why. */
 struct scoop_cluster *options_ask(scoop_session *session, const char *program);
 
-/* Both at once, for a single question. */
-struct scoop_cluster *options_cluster(const struct broker_options *options, const char *program);
+/* Both at once, for a single question. NULL: said, and *code is the exit code. */
+NODISCARD struct scoop_cluster *
+options_cluster(struct broker_options *options, const char *program, int *code);
 
 #endif

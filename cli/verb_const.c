@@ -121,11 +121,11 @@ static int run(int argc, char **argv)
     const struct action *action = choose(words, count);
     if (action == NULL)
         return EXIT_USAGE;
-    options_complete(&options.broker);
-    scoop_session *session = options_session(&options.broker, settings.program);
+    int code = EXIT_FAILED;
+    scoop_session *session = options_session(&options.broker, settings.program, &code);
     if (session == NULL)
-        return options.broker.broker == NULL ? EXIT_USAGE : EXIT_FAILED;
-    const int code = action->run(session, words[1], count > 2 ? words[2] : NULL);
+        return code;
+    code = action->run(session, words[1], count > 2 ? words[2] : NULL);
     scoop_close(session);
     return code;
 }

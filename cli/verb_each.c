@@ -200,11 +200,11 @@ static int run_verb(int argc, char **argv)
         fprintf(stderr, "%s: which command? see '%s --help'\n", settings.program, settings.program);
         return EXIT_USAGE;
     }
-    options_complete(&options.broker);
-    scoop_session *session = options_session(&options.broker, settings.program);
+    int code = EXIT_FAILED;
+    scoop_session *session = options_session(&options.broker, settings.program, &code);
     if (session == NULL)
-        return EXIT_FAILED;
-    const int code = each(&options, session, command);
+        return code;
+    code = each(&options, session, command);
     scoop_close(session);
     return code;
 }

@@ -37,10 +37,10 @@ static int run_verb(int argc, char **argv)
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    options_complete(&options.broker);
-    struct scoop_cluster *cluster = options_cluster(&options.broker, settings.program);
+    int code = EXIT_FAILED;
+    struct scoop_cluster *cluster = options_cluster(&options.broker, settings.program, &code);
     if (cluster == NULL)
-        return EXIT_FAILED;
+        return code;
     const char *broker = strstr(options.broker.broker, "://") + 3;
     if (options.json)
         print_json(cluster_json(cluster, broker));

@@ -280,7 +280,7 @@ static int run_verb(int argc, char **argv)
     if (check(&options) != 0 || operands_read(&operands, argv + first, (size_t)(argc - first),
                                               &mapping.template, &input, &has_input) != 0)
         return EXIT_USAGE;
-    const int code = open_joblog(&options, &joblog) == 0 ? map(&options, &mapping) : OTHER;
+    const int code = open_joblog(&options, &joblog) == 0 ? map(&options, &mapping) : EXIT_USAGE;
     joblog_close(&joblog);
     input_fini(&input);
     return code;

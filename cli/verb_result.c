@@ -156,7 +156,7 @@ static int run(int argc, char **argv)
         durable_read_ids(argv + first, (size_t)(argc - first), settings.program);
     if (ids == NULL)
         return EXIT_USAGE;
-    scoop_session *session = durable_open(&options.broker, settings.program, &code);
+    scoop_session *session = options_session(&options.broker, settings.program, &code);
     if (session == NULL)
         return code;
     code = show_result(session, &options, ids[0]);

@@ -68,13 +68,21 @@ static int print_view(const struct scoop_cluster *cluster, const char *broker)
     return EXIT_DONE;
 }
 
-static int show_once(const struct status_options *options, const char *broker)
+/* The address as people say it, without its scheme. */
+static const char *address(const struct status_options *options)
 {
-    struct scoop_cluster *cluster = options_cluster(&options->broker, settings.program);
-    int code = EXIT_DONE;
+    return strstr(options->broker.broker, "://") + 3;
+}
+
+static int show_once(struct status_options *options)
+{
+    int code = EXIT_FAILED;
+    struct scoop_cluster *cluster = options_cluster(&options->broker, settings.program, &code);
 
     if (cluster == NULL)
-        return EXIT_FAILED;
+        return code;
+    const char *broker = address(options);
+    code = EXIT_DONE;
     if (options->json) {
         json_t *root = cluster_json(cluster, broker);
 
@@ -134,14 +142,17 @@ static void draw(const struct watch *watch)
         screen_draw(picture);
 }
 
-static int watch_cluster(const struct status_options *options, const char *broker)
+static int watch_cluster(struct status_options *options)
 {
-    struct watch watch = {.broker = broker};
+    int code = EXIT_FAILED;
+    struct watch watch = {
+        .session = options_session(&options->broker, settings.program, &code),
+    };
     enum screen_event event = SCREEN_TIME;
 
-    watch.session = options_open(&options->broker, settings.program);
     if (watch.session == NULL)
-        return EXIT_FAILED;
+        return code;
+    watch.broker = address(options);
     if (screen_open() != 0) {
         scoop_close(watch.session);
         fprintf(stderr, "%s: --watch needs a terminal; without it the state is printed once\n",
@@ -168,12 +179,7 @@ static int run_verb(int argc, char **argv)
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    options_complete(&options.broker);
-    if (options.broker.broker == NULL)
-        return show_once(&options, ""); /* which says that there is none */
-    const char *broker = strstr(options.broker.broker, "://") + 3;
-    return options.watch && !options.json ? watch_cluster(&options, broker)
-                                          : show_once(&options, broker);
+    return options.watch && !options.json ? watch_cluster(&options) : show_once(&options);
 }
 
 const struct verb verb_status = {

@@ -131,10 +131,9 @@ static int run(int argc, char **argv)
     if (operands_read(&operands, argv + first, (size_t)(argc - first), &template, &input,
                       &has_input) != 0)
         return EXIT_USAGE;
-    scoop_session *session = durable_open(&options.broker, settings.program, &code);
-    if (session == NULL)
-        return code;
-    code = submit(session, &options, &template, has_input ? &input : NULL);
+    scoop_session *session = options_session(&options.broker, settings.program, &code);
+    if (session != NULL)
+        code = submit(session, &options, &template, has_input ? &input : NULL);
     scoop_close(session);
     input_fini(&input);
     return code;

@@ -133,7 +133,7 @@ static int run(int argc, char **argv)
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    scoop_session *session = durable_open(&options.broker, settings.program, &code);
+    scoop_session *session = options_session(&options.broker, settings.program, &code);
     if (session == NULL)
         return code;
     code = show(&options, session);

@@ -149,7 +149,7 @@ static int run(int argc, char **argv)
     uint64_t *ids CLEANUP(free_p) = durable_read_ids(argv + first, count, settings.program);
     if (ids == NULL)
         return EXIT_USAGE;
-    scoop_session *session = durable_open(&options.broker, settings.program, &code);
+    scoop_session *session = options_session(&options.broker, settings.program, &code);
     if (session == NULL)
         return code;
     json_t *list = json_array();

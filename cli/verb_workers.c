@@ -56,10 +56,10 @@ static int run_verb(int argc, char **argv)
 
     if (outcome != SETTINGS_RUN)
         return outcome == SETTINGS_DONE ? EXIT_DONE : EXIT_USAGE;
-    options_complete(&options.broker);
-    struct scoop_cluster *cluster = options_cluster(&options.broker, settings.program);
+    int code = EXIT_FAILED;
+    struct scoop_cluster *cluster = options_cluster(&options.broker, settings.program, &code);
     if (cluster == NULL)
-        return EXIT_FAILED;
+        return code;
     if (options.json)
         print_json(workers_json(cluster));
     else

@@ -34,17 +34,18 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "usage: scoop"),
         (["nonsense"], 'unknown verb "nonsense"'),
         (["run"], "which program?"),
         (["run", "/nonexistent/program"], "/nonexistent/program: No such file or directory"),
         (["run", "-n", "0", "/bin/true"], '--slots: "0" is not a whole number from 1 to 1024'),
-        (["map"], "which command?"),
+        (["map"], "scoop map: which command? see 'scoop map --help'\n"),
         (["each"], "which command?"),
         (["map", ":::", "a"], "which command?"),
         (["map", "--resume", "echo", ":::", "a"], "--resume needs --joblog FILE"),
         (["map", "-k", "--as-completed", "echo", ":::", "a"], "exclude each other"),
         (["map", "echo", "{3}", ":::", "a", ":::", "b"], "{3}: the lists of arguments are 1 to 2"),
+        (["map", "--joblog", "/none/log", "echo"], "--joblog: /none/log: No such file or directory"),
+        (["map", "--arg-file", "/none", "echo"], "--arg-file: /none: No such file or directory"),
         (["map", "-0", "echo", ":::", "a"], "--arg-file and --null are for arguments that are read"),
         (["map", "--timeout", "soon", "echo"], '--timeout: "soon" is not a number of seconds from 0.001'),
         (["map", "--retries", "0", "echo"], '--retries: "0" is not a whole number from 1 to 1000'),
@@ -56,13 +57,11 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["completion"], '"" is not a shell that is known: bash'),
         (["completion", "fish"], '"fish" is not a shell that is known: bash'),
         (["submit"], "which command?"),
-        (["submit", "true"], "no broker is set"),
         (["wait"], "which task?"),
         (["const"], '"" is not one of set, get, unset'),
         (["const", "put", "a"], '"put" is not one of set, get, unset'),
         (["const", "set"], "const set: 0 words follow, not NAME [VALUE]"),
         (["const", "get", "a", "b"], "const get: 2 words follow, not NAME"),
-        (["const", "get", "a"], "no broker is set"),
         (["wait", "12"], '"12" is not an id, 16 hex digits'),
         (["result", "0000000000000000"], '"0000000000000000" is not an id, 16 hex digits'),
         (["result", "5f0c3a9e17b2d486", "5f0c3a9e17b2d487"], "one task at a time, not 2"),
@@ -72,6 +71,14 @@ def test_a_wrong_command_line_is_exit_code_2_and_one_line(scoop, arguments, mess
     done = scoop(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_without_a_verb_all_of_them_are_listed_as_an_error(scoop):
+    done = scoop()
+    assert done.stderr.startswith("usage: scoop")
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("line, offered, not_offered", [
@@ -268,9 +275,23 @@ def test_status_draws_anew_when_the_terminal_changes_its_size(terminal, cluster)
     screen.wait_for("\r\nworkers  0, busy 0 o\033[K\033[J")
 
 
-@pytest.mark.parametrize("verb", ["info", "workers", "status"])
-def test_without_a_broker_there_is_nothing_to_tell(scoop, verb):
-    assert "no broker is set" in scoop(verb).stderr
-    done = scoop(verb, "--broker", "ipc:///nonexistent", env={"SCOOP_CONNECT_MS": "300"})
-    assert done.stderr == f"scoop {verb}: the broker ipc:///nonexistent did not answer within 300 ms\n"
+ID = "5f0c3a9e17b2d486"
+
+
+@pytest.mark.parametrize("line", ["info", "workers", "status", "status -w", "each true", "submit true",
+                                  "tasks", "const get a", f"wait {ID}", f"result {ID}", f"cancel {ID}",
+                                  f"retry {ID}"])
+def test_verbs_that_are_nothing_without_a_broker_ask_for_one(scoop, line):
+    verb, *words = line.split()
+    done = scoop(verb, *words)
+    assert done.stderr == f"scoop {verb}: no broker is set; name one with --broker or SCOOP_BROKER\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("line", ["info", "workers", "status", "each true", "tasks", "const get a"])
+def test_a_broker_that_does_not_answer_is_named(scoop, line):
+    verb, *words = line.split()
+    done = scoop(verb, "--broker", "ipc:///nonexistent", *words, env={"SCOOP_CONNECT_MS": "300"})
+    assert "broker ipc:///nonexistent did not answer within 300 ms\n" in done.stderr
+    assert done.stderr.count("\n") == 1
     assert done.returncode == 1
