@@ -209,7 +209,7 @@ void agent_flush(struct core *core, struct agent *agent)
 /* Take a task out of its agent's hands. */
 static void unlease(struct core *core, struct task *task)
 {
-    relay_forget(task);
+    relay_forget(core, task);
     task->agent->parked -= task->parked;
     task->parked = false;
     task_list_remove(&task->agent->leases, task);

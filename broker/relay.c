@@ -66,26 +66,6 @@ void relay_fini(struct relay *relay)
         drop(relay, relay->wants);
 }
 
-static void forget_of(struct relay *relay, uint64_t id)
-{
-    struct relay_want *want = NULL;
-    struct relay_want *next = NULL;
-
-    DL_FOREACH_SAFE (relay->wants, want, next) {
-        if (want->want.cargo.task == id)
-            drop(relay, want);
-    }
-}
-
-void relay_forget(struct task *task)
-{
-    forget_of(&task->agent->peer.relay, task_id(task));
-    if (task->session != NULL)
-        forget_of(&task->session->peer->relay, task_id(task));
-    task->offered = false;
-    task->taken = false;
-}
-
 /* ---- wants ---- */
 
 /* Out of memory: the sender's link ends, and with it the attempt. */
@@ -144,6 +124,54 @@ answer_gone(struct core *core, struct peer *to, const struct wire_cargo *cargo, 
     send_piece(core, to, cargo->task, &piece);
 }
 
+/* The rest of a result that it wanted, under the number that it knows. */
+static void
+answer_over(struct core *core, struct peer *to, const struct wire_cargo *cargo, uint64_t number)
+{
+    struct wire_cargo known = *cargo;
+
+    known.task = number;
+    answer_gone(core, to, &known, "that attempt is over");
+}
+
+/* The agent has ended the attempt itself, and wants nothing more for it. */
+static void forget_of_agent(struct relay *relay, uint64_t id)
+{
+    struct relay_want *want = NULL;
+    struct relay_want *next = NULL;
+
+    DL_FOREACH_SAFE (relay->wants, want, next) {
+        if (want->want.cargo.task == id)
+            drop(relay, want);
+    }
+}
+
+/* The submitter would wait for the rest of the result, and take in no others meanwhile. */
+static void forget_of_submitter(struct core *core, struct peer *peer, const struct task *task)
+{
+    struct relay_want *want = NULL;
+    struct relay_want *next = NULL;
+
+    DL_FOREACH_SAFE (peer->relay.wants, want, next) {
+        if (want->want.cargo.task != task_id(task))
+            continue;
+        const struct wire_cargo cargo = want->want.cargo;
+
+        drop(&peer->relay, want);
+        if (!submitter_has(cargo.what))
+            answer_over(core, peer, &cargo, task->no);
+    }
+}
+
+void relay_forget(struct core *core, struct task *task)
+{
+    forget_of_agent(&task->agent->peer.relay, task_id(task));
+    if (task->session != NULL)
+        forget_of_submitter(core, task->session->peer, task);
+    task->offered = false;
+    task->taken = false;
+}
+
 /* All of the result has come: said once. */
 static void take_taken(struct core *core, const struct way *way, const struct wire_want *want)
 {
@@ -174,9 +202,12 @@ static int take_want(struct core *core, struct peer *peer, const struct wire_wan
 
     if (of_agent && peer->role != WIRE_AGENT)
         return -EPROTO;
-    if (of_agent ? !find_way_of_agent(core, peer, &want->cargo, &way)
-                 : !find_way_of_submitter(peer, &want->cargo, &way))
-        return 0; /* it came too late */
+    if (of_agent && !find_way_of_agent(core, peer, &want->cargo, &way))
+        return 0; /* it came too late: a REVOKE is on its way, or an outcome */
+    if (!of_agent && !find_way_of_submitter(peer, &want->cargo, &way)) {
+        answer_over(core, peer, &want->cargo, want->cargo.task);
+        return 0;
+    }
     const char *const why = of_agent ? obstacle(core, &want->cargo, way.task) : NULL;
     if (why != NULL) {
         answer_gone(core, peer, &want->cargo, why);

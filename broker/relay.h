@@ -41,7 +41,7 @@ struct relay {
 };
 
 /* WANT of a peer. -EPROTO: it cannot want that; -EDQUOT: too many at once; -ENOMEM. One of an attempt
- * that is over is passed over. */
+ * that is over is passed over, or, of a result, gone. */
 NODISCARD int relay_take_wants(struct core *core,
                                struct peer *peer,
                                const struct wire_header *header,
@@ -56,8 +56,9 @@ NODISCARD int relay_take_pieces(struct core *core,
 /* Hand on what this peer wants, as far as there is room. */
 void relay_flush(struct core *core, struct peer *peer);
 
-/* The task leaves its agent, whom it still names. */
-void relay_forget(struct task *task);
+/* The task leaves its agent, whom it still names. Its submitter, if it wants pieces of the result, is told
+ * that they are gone. */
+void relay_forget(struct core *core, struct task *task);
 
 /* The peer is gone. */
 void relay_fini(struct relay *relay);

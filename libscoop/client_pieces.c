@@ -189,11 +189,15 @@ static int take_piece(struct client *client, const struct wire_piece *piece)
 
     if (piece->cargo.what != WIRE_WHAT_RESULT)
         return -EPROTO;
-    if ((piece->cargo.flags & WIRE_PIECE_GONE) != 0)
-        return 0; /* an outcome follows */
+    struct arrival *a = find_arrival(p, piece->cargo.task);
+    if ((piece->cargo.flags & WIRE_PIECE_GONE) != 0) {
+        /* That attempt is over: there will be another, or an outcome. */
+        if (a != NULL && a->attempt == piece->cargo.attempt)
+            drop_arrival(p, a);
+        return 0;
+    }
     if (piece->bytes.size == 0)
         return take_offer(client, piece);
-    struct arrival *a = find_arrival(p, piece->cargo.task);
     if (a == NULL || a->attempt != piece->cargo.attempt || a->data == NULL)
         return 0;
     if (piece->cargo.offset != a->got || piece->bytes.size > a->asked - a->got)

@@ -150,6 +150,16 @@ def test_an_agent_that_dies_while_a_result_goes_is_replaced(cluster):
     ended(client, f"{48 * MIB} right")
 
 
+def test_results_that_were_coming_when_their_agent_died_hold_up_no_others(cluster):
+    cluster.workers.pop().stop()
+    worker = cluster.start_worker(slots=6)
+    client = cluster.client("nap", 6 * MIB, 12)
+    eventually(lambda: kept(worker, "scoop-result") > 0, "a result that goes")
+    worker.kill()
+    cluster.start_worker(slots=6)
+    ended(client, "12 of 12")
+
+
 def test_a_broker_that_dies_while_an_argument_comes_is_replaced(cluster):
     client = cluster.client("echo", 48 * MIB, 1)
     worker = in_the_middle(cluster, 48 * MIB)

@@ -215,6 +215,23 @@ Test(relay, forgets_what_was_wanted_for_an_attempt_that_is_over)
     finish(&s.w);
 }
 
+Test(relay, tells_a_client_that_the_result_it_wants_is_gone)
+{
+    struct scene s = given_leased_task();
+
+    send_piece(&s.w, s.agent, cargo_of(s.task.id, 1, WIRE_WHAT_RESULT), 0);
+    want(&s.w, s.client, cargo_of(1, 1, WIRE_WHAT_RESULT), 100);
+    answer(&s.w, s.agent, 1, WIRE_CRASHED);
+    cr_assert_eq(s.client->piece_count, 2);
+    cr_assert_eq(last_piece(s.client)->cargo.flags, WIRE_PIECE_GONE);
+    cr_assert_eq(last_piece(s.client)->cargo.attempt, 1);
+    cr_assert_eq(last_piece(s.client)->cargo.task, 1);
+    want(&s.w, s.client, cargo_of(1, 1, WIRE_WHAT_RESULT), 100); /* it did not know yet */
+    cr_assert_eq(s.client->piece_count, 3);
+    cr_assert_eq(last_piece(s.client)->cargo.flags, WIRE_PIECE_GONE);
+    finish(&s.w);
+}
+
 Test(relay, takes_an_offer_of_each_attempt)
 {
     struct scene s = given_leased_task();
@@ -224,7 +241,7 @@ Test(relay, takes_an_offer_of_each_attempt)
     answer(&s.w, s.agent, 1, WIRE_CRASHED);
     send_piece(&s.w, s.agent, cargo_of(s.task.id, 1, WIRE_WHAT_RESULT), 100);
     send_piece(&s.w, s.agent, cargo_of(s.task.id, 2, WIRE_WHAT_RESULT), 0);
-    cr_assert_eq(s.client->piece_count, 2);
+    cr_assert_eq(s.client->piece_count, 3, "of the first the rest is gone");
     cr_assert_eq(last_piece(s.client)->cargo.attempt, 2);
     finish(&s.w);
 }

@@ -253,6 +253,35 @@ Test(client_pieces, of_an_older_attempt_are_dropped)
     cr_assert_arr_eq(out[0].data, large, LARGE);
 }
 
+Test(client_pieces, of_results_that_are_gone_hold_up_no_others)
+{
+    enum { TASKS = PIECES_ARRIVALS_MAX + 1 };
+    struct scoop_bytes same[TASKS];
+    struct scoop_bytes places[TASKS] = {{NULL, 0}};
+    struct job job = {.function = &function, .count = TASKS, .in_each = same, .out_each = places};
+    struct wire_want wanted = {.length = 1};
+
+    for (size_t i = 0; i < TASKS; i++)
+        same[i] = in[0];
+    given_submitted(&job);
+    for (uint64_t no = 1; no <= TASKS; no++)
+        cr_assert_eq(
+            piece((struct wire_piece){.cargo = {.task = no, .attempt = 1}, .total = LARGE}), 0);
+    for (size_t i = 0; i < PIECES_ARRIVALS_MAX * (LARGE / WIRE_PIECE_MAX); i++)
+        wanted = next_want();
+    cr_assert_eq(wanted.cargo.task, PIECES_ARRIVALS_MAX, "the last one waits");
+    no_frame();
+    cr_assert_eq(
+        piece((struct wire_piece){.cargo = {.task = 2, .attempt = 2, .flags = WIRE_PIECE_GONE}}), 0,
+        "another attempt");
+    no_frame();
+    cr_assert_eq(
+        piece((struct wire_piece){.cargo = {.task = 2, .attempt = 1, .flags = WIRE_PIECE_GONE}}),
+        0);
+    cr_assert_eq(next_want().cargo.task, TASKS);
+    client_give_up(&client, SCOOP_SHUT_DOWN, "");
+}
+
 Test(client_pieces, that_cannot_be_are_refused)
 {
     struct job job = {.function = &function, .count = 1, .in_each = in, .out_each = out};
