@@ -64,7 +64,6 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
         (["const", "get", "a", "b"], "const get: 2 words follow, not NAME"),
         (["wait", "12"], '"12" is not an id, 16 hex digits'),
         (["result", "0000000000000000"], '"0000000000000000" is not an id, 16 hex digits'),
-        (["result", "5f0c3a9e17b2d486", "5f0c3a9e17b2d487"], "one task at a time, not 2"),
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2_and_one_line(scoop, arguments, message):

@@ -252,7 +252,10 @@ def test_a_command_with_arguments_is_one_task_for_each(scoop, tmp_path):
     assert len(set(tasks)) == 10000
     assert submitted(scoop, *lines).split() == tasks
     assert submitted(scoop, "--key", "ten thousand/10000", "false") == tasks[-1]
-    assert [scoop("result", tasks[at]).stdout for at in (0, 4999, 9999)] == ["2\n", "10000\n", "20000\n"]
+    done = scoop("result", *tasks)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [int(line) for line in done.stdout.split()] == [2 * number for number in range(1, 10001)]
+    assert scoop("tasks", "--ids").stdout == "", "each was handed out, and forgotten"
 
 
 def test_a_bad_argument_ends_the_submission_and_what_was_accepted_is_said(scoop, tmp_path):
@@ -275,8 +278,9 @@ def test_a_command_that_fails_is_exit_code_1_and_named(scoop):
     assert done.returncode == 1
     assert done.stdout.splitlines()[0] == f"{task} exit code 3"
     assert done.stdout.splitlines()[1].startswith(f"{missing} failed: command no-such-command: ")
-    done = scoop("result", task)
-    assert (done.returncode, done.stdout) == (1, "")
+    fine = submitted(scoop, "echo", "fine")
+    done = scoop("result", task, fine)
+    assert (done.returncode, done.stdout) == (1, "fine\n")
     assert done.stderr == "scoop result: the command ended with exit code 3\n"
 
 

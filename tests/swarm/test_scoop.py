@@ -48,8 +48,8 @@ def test_slots_follow_the_cpu_limit_of_the_container(stack):
 
 
 def test_map_in_the_webui_container_needs_no_flags(stack):
-    done = stack.inside("webui", "sh", "-c", "seq 200 | scoop map sh -c 'echo {}'", deadline_s=60)
-    assert done.stdout.split() == [str(number) for number in range(1, 201)]
+    done = stack.inside("webui", "sh", "-c", "seq 10000 | scoop map echo {}", deadline_s=120)
+    assert done.stdout.split() == [str(number) for number in range(1, 10001)]
 
 
 def test_map_reports_a_failing_command_with_its_exit_code(stack):
