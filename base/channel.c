@@ -107,3 +107,31 @@ void channel_publish_results(struct channel *channel)
     ring_unpark_reader(&channel->tasks);
     ring_wake(&channel->tasks.shared->reader_parked);
 }
+
+void channel_say_progress(struct channel *channel, uint32_t id, struct channel_progress progress)
+{
+    struct channel_shared *const shared = channel->shared;
+    const unsigned turn = atomic_load_explicit(&shared->progress.turn, memory_order_relaxed) | 1;
+
+    atomic_store_explicit(&shared->progress.turn, turn, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&shared->progress.id, id, memory_order_relaxed);
+    atomic_store_explicit(&shared->progress.done, progress.done, memory_order_relaxed);
+    atomic_store_explicit(&shared->progress.total, progress.total, memory_order_relaxed);
+    atomic_store_explicit(&shared->progress.turn, turn + 1, memory_order_release);
+}
+
+bool channel_see_progress(const struct channel *channel, uint32_t id, struct channel_progress *out)
+{
+    struct channel_shared *const shared = channel->shared;
+    const unsigned turn = atomic_load_explicit(&shared->progress.turn, memory_order_acquire);
+    const uint32_t whose = atomic_load_explicit(&shared->progress.id, memory_order_relaxed);
+
+    /* In the beginning nobody has said anything. */
+    if (turn == 0 || turn % 2 != 0 || whose != id)
+        return false;
+    out->done = atomic_load_explicit(&shared->progress.done, memory_order_relaxed);
+    out->total = atomic_load_explicit(&shared->progress.total, memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&shared->progress.turn, memory_order_relaxed) == turn;
+}

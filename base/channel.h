@@ -26,6 +26,7 @@
 #include "wire.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,7 +37,7 @@
  * of the socket by which large arguments and results pass (base/fdpass.h), as memory files that nobody
  * can change any more, each with the low half of its task's id. A file is sent before its record. */
 #define CHANNEL_VARIABLE "SCOOP_EXECUTOR"
-#define CHANNEL_VERSION  3
+#define CHANNEL_VERSION  4
 
 #define CHANNEL_CLOSED ((uint64_t)1 << 63)
 
@@ -60,6 +61,14 @@ const char *channel_damage(int status);
 
 struct channel_shared {
     alignas(RING_LINE) _Atomic uint64_t claim; /* tasks claimed, and CHANNEL_CLOSED */
+    /* How far the task is that said so last: written by the executor without a system call or a
+     * record, however often, and looked at by the agent now and then. */
+    struct {
+        alignas(RING_LINE) atomic_uint turn; /* odd: it is being written */
+        atomic_uint id;                      /* low half of the task's */
+        _Atomic uint64_t done;
+        _Atomic uint64_t total;
+    } progress;
 };
 
 struct channel {
@@ -114,8 +123,18 @@ struct channel_outcome {
 
 #define CHANNEL_MOVED 0xfff8 /* outcome of task `id`: ok, and its result is a file */
 
+/* How far task `id` was when it ended or was set aside, if it has said so: a struct channel_progress. */
+#define CHANNEL_PROGRESS 0xfff7
+/* A part of the running task's result; its body are the bytes, `run_us` is its index. */
+#define CHANNEL_PARTIAL 0xfff6
+
 /* Functions that one executor's tasks may call. */
 #define CHANNEL_NAMES_MAX 1024
+
+struct channel_progress {
+    uint64_t done;
+    uint64_t total;
+};
 
 struct channel_child {
     alignas(CHANNEL_ALIGNMENT) uint32_t parent; /* low half of that task's id */
@@ -133,6 +152,7 @@ struct channel_result {
     uint16_t attempts;
 };
 
+_Static_assert(sizeof(struct channel_progress) == CHANNEL_ALIGNMENT, "a record has no padding");
 _Static_assert(sizeof(struct channel_task) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
 _Static_assert(sizeof(struct channel_child) % CHANNEL_ALIGNMENT == 0, "arguments are aligned, too");
 _Static_assert(sizeof(struct channel_result) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");
@@ -158,6 +178,10 @@ void channel_sleep(struct channel *channel, bool tasks, bool results, int timeou
 /* Agent: show the executor what was put into the ring of tasks, or of results; wake it. */
 void channel_publish_tasks(struct channel *channel);
 void channel_publish_results(struct channel *channel);
+
+/* Executor: say how far task `id` is. Agent: look; false: task `id` has not said so, or is just saying it. */
+void channel_say_progress(struct channel *channel, uint32_t id, struct channel_progress progress);
+bool channel_see_progress(const struct channel *channel, uint32_t id, struct channel_progress *out);
 
 /* Zeroed channels are accepted. */
 void channel_unmap(struct channel *channel);

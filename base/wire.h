@@ -386,8 +386,15 @@ enum wire_note_kind {
     WIRE_NOTE_STDERR,  /* likewise */
     WIRE_NOTE_SPAN,    /* bytes: struct wire_span; comes before its outcome */
     WIRE_NOTE_DROPPED, /* bytes: u64, so many notes were dropped before this one */
+    /* bytes: u32, for how many ms this attempt runs by now; WIRE_NOT_RUNNING: it was lost, and its
+     * task waits to run again */
+    WIRE_NOTE_RUNNING,
+    WIRE_NOTE_PROGRESS, /* bytes: struct wire_progress */
+    WIRE_NOTE_PARTIAL,  /* bytes: struct wire_partial */
     WIRE_NOTE_END,
 };
+
+#define WIRE_NOT_RUNNING UINT32_MAX
 
 /* Longest bytes of a note. */
 #define WIRE_NOTE_MAX ((size_t)64 << 10)
@@ -413,6 +420,28 @@ struct wire_span {
 };
 NODISCARD int wire_get_span(struct wire_bytes bytes, struct wire_span *out);
 NODISCARD int wire_put_span(struct blob *b, const struct wire_span *span);
+
+/* How far an attempt is, as its function says. */
+#define WIRE_PROGRESS_BYTES 16
+struct wire_progress {
+    uint64_t done;
+    uint64_t total; /* 0: not known */
+};
+NODISCARD int wire_get_progress(struct wire_bytes bytes, struct wire_progress *out);
+NODISCARD int wire_put_progress(struct blob *b, const struct wire_progress *progress);
+
+/* A part of its result that an attempt gives ahead. Where it is dropped its index is missing. */
+#define WIRE_PARTIAL_MAX ((size_t)32 << 10)
+struct wire_partial {
+    uint32_t index;          /* of this attempt: 0, 1, 2, ... */
+    struct wire_bytes bytes; /* up to the end of the note; at most WIRE_PARTIAL_MAX */
+};
+NODISCARD int wire_get_partial(struct wire_bytes bytes, struct wire_partial *out);
+NODISCARD int wire_put_partial(struct blob *b, const struct wire_partial *partial);
+
+/* For how long; see WIRE_NOTE_RUNNING. */
+NODISCARD int wire_get_running_ms(struct wire_bytes bytes, uint32_t *out);
+NODISCARD int wire_put_running_ms(struct blob *b, uint32_t ms);
 
 /* WANT and PIECE: bytes too large for a record travel between who runs a task and who submitted it.
  * Source: docs/PROTOCOL.md section 4, "Pieces". */
@@ -471,7 +500,7 @@ enum wire_worker_state {
 };
 const char *wire_worker_state_name(enum wire_worker_state state);
 
-/* STATUS: one wire_counters, then `count` workers. */
+/* STATUS: one wire_counters, then `count` workers, then a u32 and so many struct wire_running. */
 struct wire_counters {
     uint64_t epoch;
     uint64_t uptime_ms;
@@ -506,5 +535,23 @@ struct wire_worker {
 };
 NODISCARD int wire_get_worker(struct wire_cursor *c, struct wire_worker *out);
 NODISCARD int wire_put_worker(struct blob *b, const struct wire_worker *worker);
+
+/* Most of them in a STATUS frame: those that run longest. */
+#define WIRE_RUNNING_MAX 16
+
+/* A task that is running, and has been for a while. */
+struct wire_running {
+    uint64_t id;
+    uint64_t run_ms;
+    struct wire_progress progress;
+    uint16_t attempt;
+    bool parked;                /* u8: it waits for its children */
+    struct wire_bytes function; /* texts */
+    struct wire_bytes program;  /* empty: a builtin of scoop-worker */
+    struct wire_bytes client;   /* who submitted it */
+    struct wire_bytes host;     /* where it runs */
+};
+NODISCARD int wire_get_running(struct wire_cursor *c, struct wire_running *out);
+NODISCARD int wire_put_running(struct blob *b, const struct wire_running *running);
 
 #endif

@@ -206,10 +206,11 @@ void agent_flush(struct core *core, struct agent *agent)
 
 /* ---- outcomes ---- */
 
-/* Take a task out of its agent's hands. */
-static void unlease(struct core *core, struct task *task)
+/* Take a task out of its agent's hands; does it run again? */
+static void unlease(struct core *core, struct task *task, bool again)
 {
     relay_forget(core, task);
+    notes_end(core, task, again);
     task->agent->parked -= task->parked;
     task->parked = false;
     task_list_remove(&task->agent->leases, task);
@@ -259,7 +260,7 @@ static void take_outcome(struct core *core,
     } else {
         agent->failed++;
     }
-    unlease(core, task);
+    unlease(core, task, event == TASK_CRASH || event == TASK_RETRY);
     settle(core, task, event, outcome);
 }
 
@@ -311,6 +312,8 @@ int agent_parked(struct core *core,
         }
         task->parked = record.parked;
         agent->parked += record.parked ? 1U : -1U;
+        if (record.parked)
+            notes_parked(core, task);
         core->function_by_number[task->function]->nests = true;
     }
     agent_shelve(core, agent, true);
@@ -326,7 +329,7 @@ static void lose_task(struct core *core, struct task *task, const char *host)
     char text[128];
 
     core->counters.requeued_loss += event == TASK_LOSS;
-    unlease(core, task);
+    unlease(core, task, event == TASK_LOSS);
     if (event == TASK_LOSS) {
         settle(core, task, event, NULL);
         return;

@@ -450,6 +450,7 @@ void core_free(struct core *core)
     constants_fini(core);
     functions_fini(core);
     timers_fini(&core->timers);
+    running_fini(&core->running);
     task_slab_fini(&core->slab);
     core_effects_fini(&nowhere);
     free(core);

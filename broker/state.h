@@ -12,6 +12,7 @@
 #include "inputs.h"
 #include "ready.h"
 #include "relay.h"
+#include "running.h"
 #include "task.h"
 #include "terms.h"
 
@@ -139,6 +140,7 @@ struct core {
     uint32_t function_count;
     struct task_slab slab;
     struct timers timers;
+    struct running_table running;
     struct durables durables;
     struct constants constants;
     struct core_counters counters;
@@ -300,6 +302,10 @@ NODISCARD int notes_take(struct core *core,
                          struct wire_cursor *body);
 /* Send what has gathered for a session. */
 void notes_flush(struct core *core, struct session *s);
+/* A task waits for its children: if it is a client's it counts as one that has run for a while. */
+void notes_parked(struct core *core, struct task *task);
+/* An attempt is over, and the task runs again or not: what its session is to know goes before the result. */
+void notes_end(struct core *core, struct task *task, bool again);
 
 /* ---- schedule.c ---- */
 

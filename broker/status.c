@@ -79,7 +79,9 @@ static int put_all(const struct core *core, struct blob *frame)
         if (put_agents(core, frame, core->shelves[shelf]) != 0)
             return -ENOMEM;
     }
-    return put_agents(core, frame, core->former);
+    if (put_agents(core, frame, core->former) != 0)
+        return -ENOMEM;
+    return running_list(core, frame);
 }
 
 struct blob *status_frame(const struct core *core, uint64_t link)

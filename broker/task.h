@@ -95,6 +95,7 @@ struct task {
     bool parked;     /* it waits for its children, as its agent says */
     bool traced;     /* its submitter wants to know when it ran */
     bool large;      /* its submitter keeps the argument; only the size is known here */
+    bool running;    /* it is in the table of running.h */
     bool offered;    /* its agent has a result that travels in pieces; see relay.h */
     bool taken;      /* its submitter has all of them */
 };

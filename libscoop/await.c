@@ -67,7 +67,11 @@ struct watch *await_watch(scoop_session *session, struct waiter *waiter, int64_t
     }
 }
 
-static bool await(scoop_session *session, struct job *job, bool patient, int64_t deadline)
+static bool await(scoop_session *session,
+                  struct job *job,
+                  bool patient,
+                  enum curiosity curiosity,
+                  int64_t deadline)
 {
     struct waiter waiter;
     struct watch watch = {.index = 0};
@@ -76,6 +80,7 @@ static bool await(scoop_session *session, struct job *job, bool patient, int64_t
         return true; /* computed serially: it is done, or blocked */
     waiter_init(&waiter);
     waiter.tray.patient = patient;
+    waiter.tray.curiosity = curiosity;
     session_watch(session, &watch, &waiter, job);
     const bool told = await_watch(session, &waiter, deadline) != NULL;
     if (!told)
@@ -86,7 +91,7 @@ static bool await(scoop_session *session, struct job *job, bool patient, int64_t
 
 bool await_job(scoop_session *session, struct job *job, int64_t deadline)
 {
-    return await(session, job, true, deadline);
+    return await(session, job, true, CURIOUS_OF_NOTHING, deadline);
 }
 
 /* What was blocked may be no more when its waiter wakes. */
@@ -97,14 +102,20 @@ bool await_future(scoop_future *future, int64_t deadline)
     if (future_is_done(future) && future->callbacks == NULL)
         return true;
     do {
-        told = await(future->session, &future->job, false, deadline);
+        told = await(future->session, &future->job, false, CURIOUS_OF_NOTHING, deadline);
     } while (told && !future_is_done(future) && !atomic_load(&future->job.blocked));
     return told;
 }
 
+bool await_news(scoop_future *future, enum curiosity curiosity, int64_t deadline)
+{
+    return await(future->session, &future->job, false, curiosity, deadline);
+}
+
 bool await_end(scoop_future *future, int64_t deadline)
 {
-    return future_is_done(future) || await(future->session, &future->job, true, deadline);
+    return future_is_done(future) ||
+           await(future->session, &future->job, true, CURIOUS_OF_NOTHING, deadline);
 }
 
 enum scoop_status scoop_then(scoop_future *future, scoop_callback *call, void *context)

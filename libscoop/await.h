@@ -16,6 +16,9 @@ bool await_job(scoop_session *session, struct job *job, int64_t deadline);
  * deadline passed. */
 bool await_future(scoop_future *future, int64_t deadline);
 
+/* Wait until it is done, or blocked, or has what the caller is curious of. False: the deadline passed. */
+bool await_news(scoop_future *future, enum curiosity curiosity, int64_t deadline);
+
 /* Wait until it is done, be it blocked meanwhile. */
 bool await_end(scoop_future *future, int64_t deadline);
 

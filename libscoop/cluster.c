@@ -60,16 +60,11 @@ take_worker(struct cluster *c, struct scoop_worker *out, const struct wire_worke
     c->head.slots += worker->slots;
 }
 
-static int take_status(struct cluster *c,
-                       struct scoop_worker *workers,
-                       uint32_t count,
-                       struct wire_cursor *body)
+static int take_workers(struct cluster *c,
+                        struct scoop_worker *workers,
+                        uint32_t count,
+                        struct wire_cursor *body)
 {
-    struct wire_counters counters;
-
-    if (wire_get_counters(body, &counters) != 0)
-        return -EPROTO;
-    take_counters(c, &counters);
     for (uint32_t i = 0; i < count; i++) {
         struct wire_worker worker;
 
@@ -79,7 +74,58 @@ static int take_status(struct cluster *c,
     }
     c->head.workers = workers;
     c->head.worker_count = count;
+    return 0;
+}
+
+static struct scoop_running_task keep_running(struct cluster *c, const struct wire_running *running)
+{
+    return (struct scoop_running_task){
+        .id = running->id,
+        .run_ms = running->run_ms,
+        .done = running->progress.done,
+        .total = running->progress.total,
+        .attempt = running->attempt,
+        .waiting = running->parked,
+        .function = keep_text(c, running->function),
+        .program = keep_text(c, running->program),
+        .client = keep_text(c, running->client),
+        .host = keep_text(c, running->host),
+    };
+}
+
+static int
+take_running(struct cluster *c, struct scoop_running_task *tasks, struct wire_cursor *body)
+{
+    const uint32_t count = wire_get_u32(body);
+
+    if (count > WIRE_RUNNING_MAX)
+        return -EPROTO;
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_running running;
+
+        if (wire_get_running(body, &running) != 0)
+            return -EPROTO;
+        tasks[i] = keep_running(c, &running);
+    }
+    c->head.running = tasks;
+    c->head.running_count = count;
     return wire_read_ok(body);
+}
+
+/* Everything in one piece of memory: head, workers, tasks, texts. */
+static int take_status(struct cluster *c, uint32_t workers, struct wire_cursor *body)
+{
+    struct scoop_running_task *const tasks = (struct scoop_running_task *)(c + 1);
+    struct scoop_worker *const first = (struct scoop_worker *)(tasks + WIRE_RUNNING_MAX);
+    struct wire_counters counters;
+
+    c->text = (char *)(first + workers);
+    if (wire_get_counters(body, &counters) != 0)
+        return -EPROTO;
+    take_counters(c, &counters);
+    if (take_workers(c, first, workers, body) != 0)
+        return -EPROTO;
+    return take_running(c, tasks, body);
 }
 
 static enum scoop_status parse(const struct blob *status, struct scoop_cluster **out)
@@ -87,17 +133,16 @@ static enum scoop_status parse(const struct blob *status, struct scoop_cluster *
     struct wire_header header;
     struct wire_cursor body;
 
-    /* Every worker takes more bytes in the frame than its texts and their ends take here. */
+    /* Every record takes more bytes in the frame than its texts and their ends take here. */
     if (wire_frame_read(status->data, status->size, &header, &body) != 0 ||
         header.count > status->size / 32)
         return error_set(SCOOP_NO_BROKER, "the broker's status is not readable");
     struct cluster *c =
-        calloc(1, sizeof(*c) + header.count * sizeof(struct scoop_worker) + status->size);
+        calloc(1, sizeof(*c) + WIRE_RUNNING_MAX * sizeof(struct scoop_running_task) +
+                      header.count * sizeof(struct scoop_worker) + status->size);
     if (c == NULL)
         return error_set(SCOOP_NO_MEMORY, "no memory for the broker's status");
-    struct scoop_worker *workers = (struct scoop_worker *)(c + 1);
-    c->text = (char *)(workers + header.count);
-    if (take_status(c, workers, header.count, &body) != 0) {
+    if (take_status(c, header.count, &body) != 0) {
         free(c);
         return error_set(SCOOP_NO_BROKER, "the broker's status is not readable");
     }

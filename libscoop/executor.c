@@ -253,6 +253,49 @@ static void put_failure(struct executor *e, struct channel_outcome *head)
 
 /* ---- tasks ---- */
 
+void executor_put_progress(void)
+{
+    struct strand *const s = executor.current;
+    const struct channel_outcome head = {
+        .bytes = sizeof(struct channel_progress),
+        .id = s->id,
+        .outcome = CHANNEL_PROGRESS,
+    };
+    struct channel_progress progress;
+
+    if (!s->has_progress)
+        return;
+    s->has_progress = false;
+    if (channel_see_progress(&executor.channel, s->id, &progress))
+        executor_put(&head, NULL, &progress, sizeof(progress));
+}
+
+void executor_say_progress(uint64_t done, uint64_t total)
+{
+    struct strand *const s = executor.current;
+
+    s->has_progress = true;
+    channel_say_progress(&executor.channel, s->id, (struct channel_progress){done, total});
+}
+
+void executor_put_partial(const void *data, size_t size)
+{
+    struct strand *const s = executor.current;
+    const struct channel_outcome head = {
+        .bytes = (uint32_t)size,
+        .run_us = s->partials++,
+        .id = s->id,
+        .outcome = CHANNEL_PARTIAL,
+    };
+
+    executor_put(&head, NULL, data, size);
+}
+
+bool executor_is_here(void)
+{
+    return executor.current != NULL;
+}
+
 /* What is wrong with calling this definition here; NULL: nothing. `text` has room for the answer.
  */
 static bool refuse(const struct executor *e, const struct definition *d, char *text, size_t size)
@@ -355,11 +398,14 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
 
     s->id = (uint32_t)task->id;
     s->ran_us = 0;
+    s->has_progress = false;
+    s->partials = 0;
     s->since_us = e->free_us != 0 ? e->free_us : clock_now_us();
     head.outcome = (uint16_t)call(e, &e->definitions[task->function], task, argument);
     if ((atomic_load(&e->channel.shared->claim) & ~CHANNEL_CLOSED) != e->claimed)
         executor_give_up("the shared memory was overwritten");
     executor_end_line();
+    executor_put_progress();
     e->free_us = clock_now_us();
     head.run_us = (uint32_t)(s->ran_us + (uint64_t)(e->free_us - s->since_us));
     head.flags = (uint16_t)e->free_us & (uint16_t)~CHANNEL_FINAL;

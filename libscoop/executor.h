@@ -4,6 +4,8 @@
 #define LIBSCOOP_EXECUTOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Was this process started by an agent? */
 bool executor_is_wanted(void);
@@ -13,5 +15,13 @@ bool executor_is_wanted(void);
  * itself for an executor. Exits with 2 and one line on stderr when that is malformed or of another
  * version of scoop. */
 _Noreturn void executor_main(void);
+
+/* Is this process one? */
+bool executor_is_here(void);
+
+/* Tell the agent of the task that runs in this thread: how far it is, which costs no system call; the
+ * next piece of its result, at most WIRE_PARTIAL_MAX bytes. */
+void executor_say_progress(uint64_t done, uint64_t total);
+void executor_put_partial(const void *data, size_t size);
 
 #endif

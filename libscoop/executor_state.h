@@ -26,6 +26,8 @@ struct strand {
     int64_t since_us;    /* when it began or went on */
     uint64_t ran_us;     /* before that */
     struct scoop_output output;
+    bool has_progress; /* said since it began or went on */
+    uint32_t partials; /* pieces of its result that it has given ahead */
     uint8_t *argument; /* of a bytes function; room of argument_capacity */
     size_t argument_capacity;
     /* Of its task's children. */
@@ -93,6 +95,10 @@ void executor_put(const struct channel_outcome *head,
 
 /* What a function prints is shown line by line, and belongs to its task: end the line. */
 void executor_end_line(void);
+
+/* What the running task has said of its progress must reach the agent before it ends or is set aside:
+ * then another one may say so in the same place. */
+void executor_put_progress(void);
 
 /* Take the record of the running task out of the ring: it will not be looked at any more. */
 void executor_take_record(void);

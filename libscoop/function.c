@@ -160,6 +160,9 @@ void output_init(struct scoop_output *out)
     out->input_count = 0;
     out->failed = false;
     out->forever = false;
+    out->told = NULL;
+    out->attempt = 0;
+    out->partials = 0;
     out->code = 0;
     out->text[0] = '\0';
 }
@@ -457,6 +460,11 @@ struct scoop_output *function_swap_output(struct scoop_output *out)
 
     current_output = out;
     return before;
+}
+
+struct scoop_output *function_output(void)
+{
+    return current_output;
 }
 
 bool function_is_running(void)

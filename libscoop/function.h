@@ -42,6 +42,9 @@ struct scoop_output {
     const uint8_t *inputs;
     uint32_t input_index; /* one that was looked at, and where it begins */
     size_t input_offset;
+    struct job *told;  /* serially: who is told how far it is; NULL: nobody, or the agent */
+    uint16_t attempt;  /* likewise: which one runs */
+    uint32_t partials; /* likewise: pieces given ahead by it */
     uint32_t code;
     char text[WIRE_TEXT_MAX + 1];
 };
@@ -70,6 +73,10 @@ bool function_has_failed(void);
 /* Make `out` what scoop_fail() of this thread reaches, when another call goes on; returns what it
  * was. */
 struct scoop_output *function_swap_output(struct scoop_output *out);
+
+/* That of the function that runs in this thread. NULL: none does. */
+struct scoop_output *function_output(void);
+
 /* The same with a bundle of argument and inputs: WIRE_TASK_BUNDLE. */
 enum wire_outcome function_call_bundle(const struct scoop_function *function,
                                        const void *bundle,

@@ -1,5 +1,7 @@
 #include "job.h"
 
+#include "news.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -187,4 +189,6 @@ void job_fini(struct job *job)
 {
     failure_free(job->failure);
     job->failure = NULL;
+    news_free(job->news);
+    job->news = NULL;
 }

@@ -51,6 +51,7 @@ struct job {
     /* Below: under the session's lock, except that `done` may be read by anybody. */
     atomic_bool done;      /* all have ended: the job is the caller's again */
     struct watch *watches; /* who is told when it is done; newest first */
+    struct news *news;     /* of a future's job, while it runs; owned; NULL: none came */
     union {
         bool *left;            /* set when an abandoned job's places are safe; may be NULL */
         struct strand *strand; /* of a job inside a function: of the task that submitted it */

@@ -1,8 +1,10 @@
 #include "notes.h"
 
 #include "job.h"
+#include "news.h"
 #include "printer.h"
 #include "trace.h"
+#include "watch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,11 +21,9 @@ struct notes {
 
 uint32_t notes_wanted(const struct notes *notes)
 {
-    uint32_t wanted = 0;
+    uint32_t wanted = 1U << WIRE_NOTE_RUNNING | 1U << WIRE_NOTE_PROGRESS | 1U << WIRE_NOTE_PARTIAL;
 
-    if (notes == NULL)
-        return 0;
-    if (notes->printer != NULL)
+    if (notes != NULL && notes->printer != NULL)
         wanted |= 1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR;
     return wanted;
 }
@@ -97,26 +97,54 @@ static void tell_dropped(struct notes *notes, const struct wire_note *note)
         printer_lost(notes->printer, count);
 }
 
+/* What a future's holder may ask for. */
 static void
-take_note(struct notes *notes, const struct ledger *ledger, const struct wire_note *note)
+take_news(struct job *job, pthread_mutex_t *lock, uint64_t link, const struct wire_note *note)
+{
+    if (atomic_load(&job->references) == 0 || job->abandoned || job->forgotten)
+        return;
+    pthread_mutex_lock(lock);
+    if (news_take(&job->news, link, note))
+        job_tell_news(job);
+    pthread_mutex_unlock(lock);
+}
+
+static void take_note(struct notes *notes,
+                      const struct ledger *ledger,
+                      pthread_mutex_t *lock,
+                      uint64_t link,
+                      const struct wire_note *note)
 {
     const struct ledger_entry *entry = ledger_find(ledger, note->task);
 
     switch (note->kind) {
     case WIRE_NOTE_STDOUT:
     case WIRE_NOTE_STDERR:
-        if (notes->printer != NULL)
+        if (notes != NULL && notes->printer != NULL)
             printer_line(notes->printer, note->kind == WIRE_NOTE_STDERR, note->host, note->lane,
                          note->bytes);
         return;
-    case WIRE_NOTE_SPAN: trace_task(notes, note, entry != NULL ? entry->job : NULL); return;
-    case WIRE_NOTE_DROPPED: tell_dropped(notes, note); return;
+    case WIRE_NOTE_SPAN:
+        if (notes != NULL)
+            trace_task(notes, note, entry != NULL ? entry->job : NULL);
+        return;
+    case WIRE_NOTE_DROPPED:
+        if (notes != NULL)
+            tell_dropped(notes, note);
+        return;
+    case WIRE_NOTE_RUNNING:
+    case WIRE_NOTE_PROGRESS:
+    case WIRE_NOTE_PARTIAL:
+        if (entry != NULL)
+            take_news(entry->job, lock, link, note);
+        return;
     case WIRE_NOTE_END: return;
     }
 }
 
 int notes_take(struct notes *notes,
                const struct ledger *ledger,
+               pthread_mutex_t *lock,
                const struct wire_header *header,
                struct wire_cursor *body)
 {
@@ -125,8 +153,7 @@ int notes_take(struct notes *notes,
     for (uint32_t i = 0; i < header->count; i++) {
         if (wire_get_note(body, &note) != 0)
             return -EPROTO;
-        if (notes != NULL)
-            take_note(notes, ledger, &note);
+        take_note(notes, ledger, lock, header->link, &note);
     }
     return wire_read_ok(body);
 }

@@ -73,6 +73,8 @@ static void run_task(struct job *job, uint32_t index, struct scoop_output *outpu
     }
     do {
         attempts++;
+        output->attempt = attempts;
+        output->partials = 0;
         outcome = bundle != NULL
                       ? function_call_bundle(job->function, argument.data, argument.size, output)
                       : function_call(job->function, argument.data, argument.size, output);
@@ -101,6 +103,7 @@ static void compute(struct job *job)
         return;
     }
     output_init(output);
+    output->told = atomic_load(&job->references) != 0 ? job : NULL;
     for (uint32_t i = 0; i < job->count; i++)
         run_task(job, i, output);
     output_fini(output);

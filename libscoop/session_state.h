@@ -44,6 +44,7 @@ struct scoop_session {
     pthread_cond_t parked;  /* where the session's thread waits when it does not drive */
     enum state state;
     char why[512];
+    uint64_t link; /* that is open, or was last */
     struct job *inbox;
     struct job **inbox_tail;
     struct job *leaving;      /* jobs that were abandoned */

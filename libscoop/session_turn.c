@@ -123,6 +123,7 @@ static void open_link(scoop_session *s, const struct dialler_input *in)
     pthread_mutex_lock(&s->lock);
     /* First of all: the tasks will read them. */
     constants_set_anew(s->constants, add_first, &s->client);
+    s->link = in->header.link;
     s->credit_tasks = welcome->credit_tasks;
     s->credit_bytes = welcome->credit_bytes;
     pthread_mutex_unlock(&s->lock);
@@ -152,7 +153,7 @@ static void take_frame(scoop_session *s, struct dialler_input *in)
     if (in->header.type == WIRE_RESULTS)
         result = client_take_results(&s->client, &in->header, &in->body);
     else if (in->header.type == WIRE_NOTES)
-        result = notes_take(s->notes, &s->client.ledger, &in->header, &in->body);
+        result = notes_take(s->notes, &s->client.ledger, &s->lock, &in->header, &in->body);
     else if (in->header.type == WIRE_PIECE)
         result = client_take_pieces(&s->client, &in->header, &in->body);
     else if (in->header.type == WIRE_WANT)

@@ -146,6 +146,7 @@ bool strand_park(int64_t deadline)
 
     executor_take_record();
     executor_end_line();
+    executor_put_progress();
     self->news = false;
     self->parked = true;
     self->deadline = deadline;

@@ -2,6 +2,8 @@
  * tray until it is taken; `place` of a watch in a list points to the pointer that holds it. */
 #include "watch.h"
 
+#include "news.h"
+
 #include <stdlib.h>
 
 void tray_init(struct tray *tray, void (*wake)(struct tray *tray))
@@ -42,11 +44,19 @@ static void enter_tray(struct watch *watch)
         tray->wake(tray);
 }
 
+/* Is there what the tray is curious of? */
+static bool has_news_for(const struct tray *tray, const struct job *job)
+{
+    if (tray->curiosity == CURIOUS_OF_PIECES)
+        return news_has_piece(job->news);
+    return tray->curiosity == CURIOUS_OF_NEWS && news_is_new(job->news);
+}
+
 void watch_job(struct watch *watch, struct tray *tray, struct job *job)
 {
     watch->tray = tray;
     if (atomic_load_explicit(&job->done, memory_order_acquire) ||
-        (!tray->patient && atomic_load(&job->blocked)))
+        (!tray->patient && atomic_load(&job->blocked)) || has_news_for(tray, job))
         enter_tray(watch);
     else
         put(watch, &job->watches);
@@ -61,8 +71,21 @@ struct watch *tray_take(struct tray *tray)
     return watch;
 }
 
-/* Move watches of the job, oldest first: all, or those of impatient trays. */
-static void move_watches(struct job *job, bool all)
+static bool is_any(const struct tray *tray, const struct job *job)
+{
+    (void)tray;
+    (void)job;
+    return true;
+}
+
+static bool is_impatient(const struct tray *tray, const struct job *job)
+{
+    (void)job;
+    return !tray->patient;
+}
+
+/* Move watches of the job, oldest first: those of the trays that are meant. */
+static void move_watches(struct job *job, bool (*is_meant)(const struct tray *, const struct job *))
 {
     struct watch *oldest = NULL;
     struct watch *next = NULL;
@@ -70,7 +93,7 @@ static void move_watches(struct job *job, bool all)
     /* The job's list has the newest first. */
     for (struct watch *watch = job->watches; watch != NULL; watch = next) {
         next = watch->next;
-        if (!all && watch->tray->patient)
+        if (!is_meant(watch->tray, job))
             continue;
         watch_leave(watch);
         put(watch, &oldest);
@@ -85,12 +108,17 @@ static void move_watches(struct job *job, bool all)
 
 void job_tell(struct job *job)
 {
-    move_watches(job, true);
+    move_watches(job, is_any);
 }
 
 void job_tell_blocked(struct job *job)
 {
-    move_watches(job, false);
+    move_watches(job, is_impatient);
+}
+
+void job_tell_news(struct job *job)
+{
+    move_watches(job, has_news_for);
 }
 
 /* ---- desks ---- */

@@ -18,11 +18,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What else a tray is for than ends. */
+enum curiosity {
+    CURIOUS_OF_NOTHING,
+    CURIOUS_OF_NEWS,   /* anything of a job that its caller has not seen: see news.h */
+    CURIOUS_OF_PIECES, /* of its result */
+};
+
 struct tray {
     struct watch *ended; /* of jobs that are done, oldest end first */
     struct watch **tail;
     void (*wake)(struct tray *tray); /* called when the first one comes */
     bool patient;                    /* for ends only: not for jobs that are blocked */
+    enum curiosity curiosity;
 };
 
 struct watch {
@@ -35,7 +43,8 @@ struct watch {
 void tray_init(struct tray *tray, void (*wake)(struct tray *tray));
 
 /* Tie `job` to `tray`; the watch belongs to its owner, who keeps it where it is until it was taken
- * or has left. Of a job that is done, or is blocked, it goes to the tray at once. */
+ * or has left. Of a job that is done, or is blocked, or has what the tray is curious of, it goes to the
+ * tray at once. */
 void watch_job(struct watch *watch, struct tray *tray, struct job *job);
 
 /* Be in no list any more, whichever it was in. */
@@ -49,6 +58,9 @@ void job_tell(struct job *job);
 
 /* The same but for patient trays: it is blocked. */
 void job_tell_blocked(struct job *job);
+
+/* The same for trays that are curious of what it has now. */
+void job_tell_news(struct job *job);
 
 struct desk {
     struct tray tray;

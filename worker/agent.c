@@ -393,7 +393,8 @@ static void wait_for_more(struct agent *a, bool worked)
         const int64_t now_ms = clock_now_ms();
 
         wait_ms = next_due_ms(a, now_ms) - now_ms;
-        wait_ms = wait_ms > 0 ? wait_ms : 0;
+        /* What is told of tasks meanwhile does not wait. */
+        wait_ms = wait_ms > 0 && a->report.notes == NULL ? wait_ms : 0;
     }
     (void)zmq_poll(items, COUNT_OF(items), (long)wait_ms);
     if (!worked)

@@ -4,6 +4,7 @@
 
 #include "base/fdpass.h"
 #include "cargo.h"
+#include "news.h"
 #include "transfers.h"
 
 #include <string.h>
@@ -50,6 +51,7 @@ static void turn_over(struct executor *e, int64_t now_ms)
 {
     e->since_ms = now_ms;
     e->stuck = false;
+    e->shown.task = 0;
 }
 
 /* ---- outcomes ---- */
@@ -180,6 +182,26 @@ take_resumed(const struct taking *t, const struct channel_outcome *head, const u
     return 0;
 }
 
+/* ---- while it runs ---- */
+
+static int
+take_progress(const struct taking *t, const struct channel_outcome *head, const uint8_t *body)
+{
+    struct channel_progress progress;
+
+    (void)head;
+    memcpy(&progress, body, sizeof(progress));
+    news_take_progress(t->executor, progress);
+    return 0;
+}
+
+static int
+take_partial(const struct taking *t, const struct channel_outcome *head, const uint8_t *body)
+{
+    news_take_partial(t->executor, head, body);
+    return 0;
+}
+
 /* ---- children ---- */
 
 static int
@@ -270,6 +292,9 @@ static bool is_possible(struct executor *e, const struct channel_outcome *head)
                head->bytes <= sizeof(struct channel_child) + WIRE_PAYLOAD_MAX;
     case CHANNEL_CANCEL:
     case CHANNEL_ABANDON: return e->nested != NULL && head->bytes == 0;
+    case CHANNEL_PROGRESS:
+        return head->bytes == sizeof(struct channel_progress) && is_running(e, head->id);
+    case CHANNEL_PARTIAL: return head->bytes <= WIRE_PARTIAL_MAX && is_running(e, head->id);
     default: return false;
     }
 }
@@ -288,6 +313,8 @@ take_record(const struct taking *t, const struct channel_outcome *head, const ui
     case CHANNEL_SUBMIT: return take_child(t, head, body);
     case CHANNEL_CANCEL: return take_cancel(t, head, body);
     case CHANNEL_ABANDON: return take_abandon(t, head, body);
+    case CHANNEL_PROGRESS: return take_progress(t, head, body);
+    case CHANNEL_PARTIAL: return take_partial(t, head, body);
     default: return -EPROTO;
     }
 }

@@ -198,6 +198,7 @@ int executor_feed(struct executor *e, const struct task *task, int64_t now_ms)
     struct task fed = *task;
 
     fed.lane = e->lane;
+    fed.told = false;
     e->anyway = e->timed != 0;
     fed.cost_ns = task->function->measured ? (uint32_t)cost_of(task->function) : EXECUTOR_AHEAD_NS;
     const int result = define(e, task->function);

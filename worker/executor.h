@@ -137,6 +137,11 @@ struct executor {
         *numbers; /* by index of the function: the number it was defined under, + 1; 0: not yet */
     uint32_t number_count; /* room of `numbers` */
     uint16_t defined;
+    struct { /* what was told last of how far a task is; see news.h */
+        uint64_t task;
+        struct channel_progress progress;
+    } shown;
+    int64_t look_ms;         /* when to look at that again, while a task runs that was told of */
     int64_t since_ms;        /* what runs can have been running since then; idle: since when */
     bool unpublished;        /* something was put and not shown yet */
     struct rest rest;        /* of the newest task's argument */

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "memory.h"
+#include "news.h"
 #include "spawn.h"
 
 #include <string.h>
@@ -492,6 +493,11 @@ static int64_t recall_if_stuck(struct pool *pool, struct executor *e, int64_t no
     return executor_behind(e) == 0 ? INT64_MAX : now_ms + EXECUTOR_STUCK_MS;
 }
 
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int64_t check_one(struct pool *pool, struct executor *e, int64_t now_ms)
 {
     const int64_t deadline = deadline_of(e);
@@ -502,8 +508,8 @@ static int64_t check_one(struct pool *pool, struct executor *e, int64_t now_ms)
     }
     const int64_t memory = memory_check(e, now_ms);
     const int64_t stuck = recall_if_stuck(pool, e, now_ms);
-    const int64_t first = stuck < memory ? stuck : memory;
-    return first < deadline ? first : deadline;
+    const int64_t news = news_check(e, now_ms);
+    return earlier(earlier(memory, stuck), earlier(news, deadline));
 }
 
 int64_t pool_check(struct pool *pool, int64_t now_ms)

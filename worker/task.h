@@ -50,6 +50,7 @@ struct task {
         setbacks; /* executors that ended while it waited in them, through no fault of its own */
     bool heavy;   /* it ran where memory was above the limit: the next time it is to blame */
     bool revoked;
+    bool told; /* that it runs */
 };
 
 /* After so many it is given up. */

@@ -209,6 +209,19 @@ SCOOP_API bool scoop_write(struct scoop_output *out, const void *data, size_t si
  * until the next call on `out`; not aligned. NULL as above. */
 SCOOP_API void *scoop_extend(struct scoop_output *out, size_t size);
 
+/* Inside a function: so much of `total` is done; total 0: nobody knows of how much. May be called as often
+ * as one likes, it costs some nanoseconds: what was said last is shown ten times a second, and at the end, to
+ * the holder of the future (scoop_progress_of()), in `scoop status` and on the page. Nothing outside of a
+ * task, nor in another thread of the function. */
+SCOOP_API void scoop_progress(uint64_t done, uint64_t total);
+
+/* Inside a function: give a piece of the result ahead, at most SCOOP_PARTIAL_MAX bytes, which the holder of
+ * the future may take at once: scoop_partial_next(). Pieces come in order. They never hold up the function:
+ * where they come faster than they travel or are taken, some are dropped, and their taker sees how many; so
+ * they are no place for what must arrive, which is the result. False: too large, or outside of a task. */
+SCOOP_API bool scoop_partial(const void *data, size_t size);
+#define SCOOP_PARTIAL_MAX ((size_t)32 << 10)
+
 /* ---- plain calls, on the default session ----
  * `f` is the name of a function of SCOOP_FUNCTION, visible at that place. */
 
@@ -371,6 +384,44 @@ SCOOP_API enum scoop_status scoop_forgive(scoop_future *failed);
 
 /* Forget the future. A task that has not ended goes on unnoticed. NULL is accepted. */
 SCOOP_API void scoop_future_free(scoop_future *future);
+
+/* ---- while a task runs ----
+ * What its worker tells of it, a tenth of a second late at most. It is news, not a promise: a task that ends
+ * within 50 ms may never seem to run, and only the end is certain. Told of futures of scoop_submit() in the
+ * process that runs main(); a function hears nothing of its children, and of a durable task `scoop status`
+ * tells. Serially a task has ended when scoop_submit() returns; then its last progress and its pieces are
+ * here. */
+
+/* Is it running now, on some worker? A task that waits for its children is. Never waits. */
+SCOOP_API bool scoop_running(scoop_future *future);
+
+/* How far it is, or was when it ended, as its function said last: true, and *done and *total are set. False:
+ * it has not said so. When a task runs again, after a crash or a loss, it begins anew. Never waits. */
+SCOOP_API bool scoop_progress_of(scoop_future *future, uint64_t *done, uint64_t *total);
+
+/* Wait until there is something new of it: it began, or began again, it is farther, or a piece of its result
+ * came. SCOOP_OK: there is; SCOOP_END: nothing more will come, it has ended; SCOOP_TIMEOUT; SCOOP_BLOCKED and
+ * SCOOP_MISUSE as scoop_wait(). One thread at a time waits so for one future. */
+SCOOP_API enum scoop_status scoop_wait_news(scoop_future *future, int deadline_ms);
+
+/* A piece of a result that a function gave ahead by scoop_partial(). */
+struct scoop_piece {
+    const void
+        *data; /* aligned; borrowed until the next scoop_partial_next() or scoop_future_free() */
+    size_t size;
+    unsigned
+        attempt; /* which execution gave it: pieces of one that was lost stay, the next begins anew */
+    uint32_t index;   /* of that execution's pieces: 0, 1, 2, ... */
+    uint32_t missing; /* pieces that were dropped just before this one */
+};
+
+/* The next piece, also after the end: wait for it. SCOOP_OK; SCOOP_END: it has ended, and all were taken;
+ * SCOOP_TIMEOUT: none within deadline_ms (0: just look). SCOOP_BLOCKED and SCOOP_MISUSE as scoop_wait(). One
+ * thread at a time takes those of one future. Up to 1 MiB of one future, and 64 MiB in all, wait here to be
+ * taken; what comes when there are more is dropped. After the loss of a broker executions are counted from 1
+ * again. */
+SCOOP_API enum scoop_status
+scoop_partial_next(scoop_future *future, int deadline_ms, struct scoop_piece *piece);
 
 /* ---- many futures ----
  * A NULL among them is skipped, so that those that were used up may be freed and set to NULL.
@@ -705,6 +756,19 @@ struct scoop_worker {
     uint32_t silent_ms; /* since the broker heard of it last */
 };
 
+/* A task that runs, and has for a while (50 ms). */
+struct scoop_running_task {
+    uint64_t id;          /* the broker's */
+    uint64_t run_ms;      /* since it began this time */
+    uint64_t done, total; /* as its function said last; total 0: it did not say, or does not know */
+    unsigned attempt;
+    bool waiting; /* for its children: it takes no slot */
+    const char *function;
+    const char *program; /* "": a builtin of scoop-worker */
+    const char *client;  /* the name of the session that submitted it; "durable"; "a function" */
+    const char *host;    /* where it runs */
+};
+
 struct scoop_cluster {
     const char *version; /* of the broker */
     uint64_t epoch;
@@ -720,6 +784,8 @@ struct scoop_cluster {
     uint32_t slots; /* of those */
     size_t worker_count;
     const struct scoop_worker *workers;
+    size_t running_count; /* at most 16: those that run longest, longest first */
+    const struct scoop_running_task *running;
 };
 
 /* Ask the broker. session NULL: the default one. *out is owned by the caller: scoop_cluster_free();

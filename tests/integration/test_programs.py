@@ -105,6 +105,7 @@ def test_as_completed_prints_results_in_the_order_of_their_ends():
     ("sum_multiples 4294967296", 'sum_multiples: "4294967296" is not a whole number from 0 to 4294967295'),
     ("evolve one", 'evolve: "one" is not a whole number'),
     ("map_reduce one", 'map_reduce: "one" is not a whole number'),
+    ("progress x", 'progress: "x" is not a whole number from 0 to 100000000'),
     ("map_scan 0", 'map_scan: "0" is not a whole number'),
     ("shared one", 'shared: "one" is not a whole number'),
     ("durable begin", "usage: durable start|finish"),

@@ -85,6 +85,8 @@ static void take_notes(struct end *end, uint32_t count, struct wire_cursor *body
         end->notes[place].kind = note.kind;
         end->notes[place].results_before = end->result_count;
         end->notes[place].dropped = note.kind == WIRE_NOTE_DROPPED ? wire_get_u64(&bytes) : 0;
+        end->notes[place].done = note.kind == WIRE_NOTE_PROGRESS ? wire_get_u64(&bytes) : 0;
+        end->notes[place].run_ms = note.kind == WIRE_NOTE_RUNNING ? wire_get_u32(&bytes) : 0;
     }
     cr_assert_eq(wire_read_ok(body), 0);
 }
@@ -105,6 +107,20 @@ static void take_pieces(struct end *end, uint32_t count, struct wire_cursor *bod
         end->piece_first_byte = piece->bytes.size != 0 ? piece->bytes.data[0] : 0;
         piece->bytes.data = NULL;
     }
+    cr_assert_eq(wire_read_ok(body), 0);
+}
+
+static void take_status(struct end *end, uint32_t workers, struct wire_cursor *body)
+{
+    struct wire_worker worker;
+
+    cr_assert_eq(wire_get_counters(body, &end->counters), 0);
+    for (uint32_t i = 0; i < workers; i++)
+        cr_assert_eq(wire_get_worker(body, &worker), 0);
+    end->running_count = wire_get_u32(body);
+    cr_assert_leq(end->running_count, WIRE_RUNNING_MAX);
+    for (uint32_t i = 0; i < end->running_count; i++)
+        cr_assert_eq(wire_get_running(body, &end->running[i]), 0);
     cr_assert_eq(wire_read_ok(body), 0);
 }
 
@@ -140,7 +156,7 @@ static void take_frame(struct end *end, struct blob *frame)
         for (uint32_t i = 0; i < header.count; i++)
             cr_assert_eq(wire_get_place(&body, &end->needs[end->need_count++]), 0);
     else if (header.type == WIRE_STATUS)
-        cr_assert_eq(wire_get_counters(&body, &end->counters), 0);
+        take_status(end, header.count, &body);
 }
 
 void carry_out(struct world *w)
@@ -363,6 +379,26 @@ void ping(struct world *w, struct end *end)
     deliver(w, end, frame);
 }
 
+void tell_bytes(struct world *w,
+                struct end *agent,
+                const struct wire_task *task,
+                enum wire_note_kind kind,
+                struct wire_bytes bytes)
+{
+    struct blob *frame = wire_frame_new(WIRE_NOTES, agent->link.id, bytes.size);
+    const struct wire_note note = {
+        .task = task->id,
+        .attempt = task->attempt,
+        .kind = kind,
+        .host = text("h"),
+        .bytes = bytes,
+    };
+
+    cr_assert_eq(wire_put_note(frame, &note), 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, agent, frame);
+}
+
 void tell(struct world *w,
           struct end *agent,
           const struct wire_task *task,
@@ -370,16 +406,29 @@ void tell(struct world *w,
           size_t bytes)
 {
     static const uint8_t line[WIRE_NOTE_MAX];
-    struct blob *frame = wire_frame_new(WIRE_NOTES, agent->link.id, bytes);
-    const struct wire_note note = {
-        .task = task->id,
-        .attempt = task->attempt,
-        .kind = kind,
-        .host = text("h"),
-        .bytes = {line, bytes},
-    };
 
-    cr_assert_eq(wire_put_note(frame, &note), 0);
-    wire_frame_add_count(frame, 1);
-    send_frame(w, agent, frame);
+    tell_bytes(w, agent, task, kind, (struct wire_bytes){line, bytes});
+}
+
+void tell_running(struct world *w, struct end *agent, const struct wire_task *task, uint32_t ms)
+{
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(4);
+
+    cr_assert_eq(wire_put_running_ms(bytes, ms), 0);
+    tell_bytes(w, agent, task, WIRE_NOTE_RUNNING, (struct wire_bytes){bytes->data, bytes->size});
+}
+
+void tell_progress(struct world *w, struct end *agent, const struct wire_task *task, uint64_t done)
+{
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(WIRE_PROGRESS_BYTES);
+
+    cr_assert_eq(wire_put_progress(bytes, &(struct wire_progress){done, 4}), 0);
+    tell_bytes(w, agent, task, WIRE_NOTE_PROGRESS, (struct wire_bytes){bytes->data, bytes->size});
+}
+
+void query(struct world *w, struct end *client)
+{
+    struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_QUERY, client->link.id, 0);
+
+    deliver(w, client, frame);
 }

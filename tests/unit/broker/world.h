@@ -48,9 +48,13 @@ struct end {
         enum wire_note_kind kind;
         uint32_t results_before; /* how many results had come */
         uint64_t dropped;        /* of WIRE_NOTE_DROPPED */
+        uint64_t done;           /* of WIRE_NOTE_PROGRESS */
+        uint32_t run_ms;         /* of WIRE_NOTE_RUNNING */
     } notes[TASKS_MAX];          /* the last ones are kept */
     uint32_t note_count;
     struct wire_counters counters;
+    struct wire_running running[WIRE_RUNNING_MAX]; /* of the last STATUS; texts are not kept */
+    uint32_t running_count;
     struct wire_want wants_got[TASKS_MAX]; /* the last ones are kept */
     uint32_t want_count;
     struct wire_piece pieces[TASKS_MAX]; /* likewise; their bytes are not kept */
@@ -118,6 +122,18 @@ void tell(struct world *w,
           const struct wire_task *task,
           enum wire_note_kind kind,
           size_t bytes);
+
+/* The same with these bytes. */
+void tell_bytes(struct world *w,
+                struct end *agent,
+                const struct wire_task *task,
+                enum wire_note_kind kind,
+                struct wire_bytes bytes);
+void tell_running(struct world *w, struct end *agent, const struct wire_task *task, uint32_t ms);
+void tell_progress(struct world *w, struct end *agent, const struct wire_task *task, uint64_t done);
+
+/* Ask for STATUS. */
+void query(struct world *w, struct end *client);
 
 void ping(struct world *w, struct end *end);
 
