@@ -129,17 +129,49 @@ static struct blob *piece_frame(const struct client *client, const struct wire_p
     return frame;
 }
 
+/* What is lent, or that it is not. NULL: out of memory. */
+static struct blob *lent_frame(const struct client *client, const struct wire_want *want)
+{
+    const struct pieces *p = &client->pieces;
+    const char *why = "the program that submitted it has no such bytes";
+    struct wire_piece piece = {.cargo = want->cargo};
+    struct blob *bytes CLEANUP(blob_unref_p) = blob_new(want->length);
+
+    if (bytes == NULL)
+        return NULL;
+    if (p->lend != NULL)
+        bytes->size =
+            p->lend(p->lend_context, &want->cargo, bytes->data, want->length, &piece.total, &why);
+    if (bytes->size != 0) {
+        piece.bytes = (struct wire_bytes){bytes->data, bytes->size};
+    } else {
+        piece.cargo.flags = WIRE_PIECE_GONE;
+        piece.bytes = (struct wire_bytes){(const uint8_t *)why, strlen(why)};
+    }
+    return piece_frame(client, &piece);
+}
+
+static struct blob *answer_frame(const struct client *client,
+                                 const struct ledger_entry *entry,
+                                 const struct wire_want *want)
+{
+    struct wire_piece piece;
+
+    if (want->cargo.what == WIRE_WHAT_PROGRAM || want->cargo.what == WIRE_WHAT_VALUE)
+        return lent_frame(client, want);
+    find_bytes(entry, want, &piece);
+    return piece_frame(client, &piece);
+}
+
 int client_next_piece(struct client *client, struct blob **out)
 {
     struct pieces *p = &client->pieces;
 
     while (p->wanted != NULL) {
         const struct ledger_entry *entry = ledger_find(&client->ledger, p->wanted->want.cargo.task);
-        struct wire_piece piece;
 
         if (entry != NULL) {
-            find_bytes(entry, &p->wanted->want, &piece);
-            *out = piece_frame(client, &piece);
+            *out = answer_frame(client, entry, &p->wanted->want);
             if (*out == NULL)
                 return -ENOMEM;
         }

@@ -20,11 +20,23 @@ struct job;
 struct arrival; /* a result */
 struct wanted;  /* a piece that an agent wants */
 
+/* Bytes that agents want besides arguments and results, of tasks that this client has submitted: read at
+ * most `size` of them, from the cargo's offset on, into `data`. Returns how many, at least one, and sets
+ * *total, the size of the whole; 0: they are not here, as *why says. */
+typedef size_t client_lend(void *context,
+                           const struct wire_cargo *cargo,
+                           uint8_t *data,
+                           size_t size,
+                           uint64_t *total,
+                           const char **why);
+
 struct pieces {
     struct arrival *arrivals; /* owned; utlist DL, as they were offered */
     uint32_t active;          /* of these, that were begun and have not come */
     struct wanted *wanted;    /* owned; oldest first */
     struct wanted **wanted_tail;
+    client_lend *lend; /* NULL: nothing is lent */
+    void *lend_context;
 };
 
 /* Is this argument one that the client keeps, of which the broker gets only the size? */
@@ -32,7 +44,7 @@ bool pieces_are_for(const struct job *job, uint32_t index);
 
 void pieces_init(struct pieces *pieces);
 
-/* The link is gone: forget all. */
+/* The link is gone: forget all but who lends. */
 void pieces_reset(struct pieces *pieces);
 
 /* WANT and PIECE frames. -EPROTO; -ENOMEM. */

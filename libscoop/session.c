@@ -61,6 +61,8 @@ int session_new(const struct config *config, scoop_session **out, struct problem
     thread_init_condition(&s->changed);
     thread_init_condition(&s->parked);
     client_init(&s->client, &config->program);
+    s->client.pieces.lend = session_lend;
+    s->client.pieces.lend_context = s;
     int error = notes_open(&s->config, &s->notes, problem);
     if (error != 0) {
         session_close(s);

@@ -76,6 +76,14 @@ struct scoop_session {
     int64_t tick_ms;   /* when the dialler wants its turn */
 };
 
+/* A client_lend: the program itself. The context is the session; of the thread that drives. */
+size_t session_lend(void *session,
+                    const struct wire_cargo *cargo,
+                    uint8_t *data,
+                    size_t size,
+                    uint64_t *total,
+                    const char **why);
+
 /* Start dialling the broker. Errors: dialler_new(). */
 NODISCARD int session_dial(scoop_session *session);
 

@@ -8,6 +8,7 @@
 #include "base/dialler.h"
 #include "base/log.h"
 #include "cargo.h"
+#include "lending.h"
 #include "oom.h"
 #include "pool.h"
 #include "report.h"
@@ -51,6 +52,8 @@ struct agent {
     struct nested nested;
     struct pool pool;
     struct transfers transfers;
+    struct store store;
+    struct lending lending;
     struct oom oom;
     struct function **functions; /* by the broker's number; NULL: not defined */
     uint32_t function_count;
@@ -67,6 +70,8 @@ struct agent {
 static void forget_link(struct agent *a)
 {
     report_fini(&a->report);
+    lending_reset(&a->lending);
+    store_reset(&a->store);
     nested_reset(&a->nested);
     transfers_reset(&a->transfers);
     pool_reset(&a->pool);
@@ -215,6 +220,7 @@ take_event(struct agent *a, enum dialler_event event, struct dialler_input *in, 
     case DIALLER_FRAME: take_frame(a, in, now_ms); return;
     case DIALLER_OPENED:
         nested_open(&a->nested, &in->welcome);
+        a->pool.uploads = (in->welcome.flags & WIRE_WELCOME_UPLOAD) != 0;
         log_info("link_open", "epoch=%llu lease_ms=%u", (unsigned long long)in->welcome.epoch,
                  in->welcome.lease_ms);
         return;
@@ -279,6 +285,8 @@ static void leave(struct agent *a, int64_t now_ms)
     if (!is_empty(a))
         log_warn("grace_over", "waiting=%u busy=%u", a->pool.waiting.count, a->pool.busy);
     report_flush(&a->report);
+    lending_reset(&a->lending);
+    store_reset(&a->store);
     nested_reset(&a->nested);
     transfers_reset(&a->transfers);
     pool_reset(&a->pool);
@@ -332,7 +340,8 @@ static void check_link(struct agent *a, int64_t now_ms)
 /* Go on to the next state when this one is over. */
 static void advance(struct agent *a, int64_t now_ms)
 {
-    if (a->report.out_of_memory || a->nested.out_of_memory || a->transfers.out_of_memory) {
+    if (a->report.out_of_memory || a->nested.out_of_memory || a->transfers.out_of_memory ||
+        a->lending.out_of_memory) {
         log_error("out_of_memory", "what=outcomes");
         stop(a, EXIT_FAILURE);
     }
@@ -411,6 +420,8 @@ static bool turn(struct agent *a)
     bool worked = receive_frames(a, now_ms);
 
     pool_collect(&a->pool, now_ms);
+    lending_turn(&a->lending, now_ms);
+    store_turn(&a->store, now_ms);
     transfers_turn(&a->transfers);
     if (now_ms != a->checked_ms) {
         a->checked_ms = now_ms;
@@ -496,6 +507,14 @@ static int start(struct agent *a)
         .pool = &a->pool,
         .fetches.dialler = a->dialler,
         .room = cargo_room,
+        .lending = &a->lending,
+    };
+    a->store = (struct store){.fetches = &a->transfers.fetches, .room = cargo_room};
+    a->lending = (struct lending){
+        .dialler = a->dialler,
+        .nested = &a->nested,
+        .store = &a->store,
+        .pool = &a->pool,
     };
     a->pool = (struct pool){
         .slots = a->config->slots,
@@ -505,6 +524,7 @@ static int start(struct agent *a)
         .report = &a->report,
         .nested = &a->nested,
         .transfers = &a->transfers,
+        .store = &a->store,
         .oom = &a->oom,
         .task_memory = a->config->task_memory,
         .executor_tasks = a->config->executor_tasks,
@@ -517,6 +537,7 @@ static int start(struct agent *a)
 static void finish(struct agent *a)
 {
     forget_link(a);
+    store_fini(&a->store);
     dialler_free(a->dialler);
     if (a->context != NULL)
         zmq_ctx_term(a->context);

@@ -10,6 +10,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static void release(void *owner)
@@ -39,10 +43,9 @@ struct blob *cargo_wrap(int fd, uint64_t size, uint64_t *held)
     return blob;
 }
 
-struct blob *cargo_new(uint64_t size, uint64_t *held)
+/* Around a new file, which is taken, with this size. */
+static struct blob *wrap_new(int fd, uint64_t size, uint64_t *held)
 {
-    const int fd = memfd_create("scoop-cargo", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
     if (fd < 0)
         return NULL;
     if (ftruncate(fd, (off_t)size) != 0) {
@@ -53,6 +56,21 @@ struct blob *cargo_new(uint64_t size, uint64_t *held)
         return NULL;
     }
     return cargo_wrap(fd, size, held);
+}
+
+struct blob *cargo_new(uint64_t size, uint64_t *held)
+{
+    return wrap_new(memfd_create("scoop-cargo", MFD_CLOEXEC | MFD_ALLOW_SEALING), size, held);
+}
+
+struct blob *cargo_new_program(uint64_t size, uint64_t *held)
+{
+    const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int fd = memfd_create("scoop-program", flags | MFD_EXEC);
+
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3, where all of them can be executed */
+        fd = memfd_create("scoop-program", flags);
+    return wrap_new(fd, size, held);
 }
 
 int cargo_put(const struct cargo *cargo, uint64_t offset, const uint8_t *data, size_t size)

@@ -21,6 +21,8 @@ struct cargo {
 /* An empty one of `size` bytes (cargo_put), or around a file that cargo_accept() has found good (taken).
  * Its size is added to *held, which outlives it. NULL: see errno. */
 NODISCARD struct blob *cargo_new(uint64_t size, uint64_t *held);
+/* The same of one that a program can be started from. */
+NODISCARD struct blob *cargo_new_program(uint64_t size, uint64_t *held);
 NODISCARD struct blob *cargo_wrap(int fd, uint64_t size, uint64_t *held);
 
 /* Borrowed while the blob is referenced. */

@@ -1,4 +1,4 @@
-/* Invariant: got <= asked <= total of each fetch in the list. */
+/* Invariant: got <= asked <= total of each fetch in the list whose total is known. */
 #include "fetch.h"
 
 #include "cargo.h"
@@ -48,7 +48,10 @@ void fetch_start(struct fetches *f, struct fetch *fetch)
     fetch->got = 0;
     DL_APPEND(f->list, fetch);
     f->count++;
-    ask(f, fetch);
+    if (fetch->total == 0)
+        want(f, fetch, FETCH_PIECE_MIN);
+    else
+        ask(f, fetch);
 }
 
 static void leave(struct fetches *f, struct fetch *fetch)
@@ -102,32 +105,72 @@ static void end_unwritten(struct fetches *f, struct fetch *fetch, int error)
     end(f, fetch, why);
 }
 
-int fetch_take(struct fetches *f, const struct wire_piece *piece)
+/* The first piece tells the size. False: the fetch has ended. */
+static bool learn_size(struct fetches *f, struct fetch *fetch, const struct wire_piece *piece)
+{
+    const char *why = NULL;
+
+    if (fetch->total != 0)
+        return true;
+    fetch->total = piece->total;
+    fetch->asked = smaller(fetch->asked, fetch->total);
+    why = fetch->sized(fetch);
+    if (why == NULL)
+        return true;
+    end(f, fetch, why);
+    return false;
+}
+
+/* Is it what was asked for next? */
+static bool fits(const struct fetch *fetch, const struct wire_piece *piece)
+{
+    return piece->total == fetch->total && piece->cargo.offset == fetch->got &&
+           piece->bytes.size != 0 && fetch->got + piece->bytes.size <= fetch->asked;
+}
+
+/* All of it, or a negative errno. */
+static int write_piece(struct fetch *fetch, const struct wire_piece *piece)
+{
+    const struct cargo *const cargo = cargo_of(fetch->file);
+    const int result = cargo_put(cargo, fetch->got, piece->bytes.data, piece->bytes.size);
+
+    if (result != 0)
+        return result;
+    fetch->got += piece->bytes.size;
+    return fetch->got == fetch->total ? cargo_seal(cargo) : 0;
+}
+
+void fetch_take(struct fetches *f, const struct wire_piece *piece)
 {
     struct fetch *const fetch = find(f, piece);
 
     if (fetch == NULL)
-        return 0;
+        return;
     if ((piece->cargo.flags & WIRE_PIECE_GONE) != 0) {
         end_gone(f, fetch, piece);
-        return 0;
+        return;
     }
-    if (piece->total != fetch->total || piece->cargo.offset != fetch->got ||
-        piece->bytes.size == 0 || fetch->got + piece->bytes.size > fetch->asked)
-        return -EPROTO;
-    const struct cargo *const cargo = cargo_of(fetch->file);
-    int result = cargo_put(cargo, fetch->got, piece->bytes.data, piece->bytes.size);
-    if (result == 0) {
-        fetch->got += piece->bytes.size;
-        if (fetch->got < fetch->total) {
-            ask(f, fetch);
-            return 0;
-        }
-        result = cargo_seal(cargo);
+    if (!learn_size(f, fetch, piece))
+        return;
+    if (!fits(fetch, piece)) {
+        end(f, fetch, "what its submitter sent is not what it was asked for");
+        return;
     }
-    if (result == 0)
+    const int result = write_piece(fetch, piece);
+    if (result != 0)
+        end_unwritten(f, fetch, result);
+    else if (fetch->got == fetch->total)
         end(f, fetch, NULL);
     else
-        end_unwritten(f, fetch, result);
-    return 0;
+        ask(f, fetch);
+}
+
+uint64_t fetches_promised(const struct fetches *f)
+{
+    uint64_t bytes = 0;
+    const struct fetch *fetch = NULL;
+
+    DL_FOREACH (f->list, fetch)
+        bytes += fetch->total - fetch->got;
+    return bytes;
 }

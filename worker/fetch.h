@@ -26,12 +26,16 @@ struct fetch;
  * the list, and `file` is the callee's. */
 typedef void fetch_done(struct fetch *fetch, const char *why);
 
+/* The size of what comes is known now: make `file`. NULL, or why it cannot be had, for people. */
+typedef const char *fetch_sized(struct fetch *fetch);
+
 struct fetch {
     struct wire_cargo cargo; /* which bytes; the offset is not used */
-    uint64_t total;          /* of them */
+    uint64_t total;          /* of them; 0: the first piece tells */
     uint64_t asked;          /* up to here they were asked for */
     uint64_t got;            /* up to here they are in the file */
-    struct blob *file;       /* a cargo of `total` bytes, owned */
+    struct blob *file;  /* a cargo of `total` bytes, owned; NULL as long as that is not known */
+    fetch_sized *sized; /* NULL: it was known at the start */
     fetch_done *done;
     void *owner; /* for the callee */
     struct fetch *prev;
@@ -45,14 +49,17 @@ struct fetches {
     bool out_of_memory; /* a WANT could not be made: the agent cannot go on */
 };
 
-/* Begin; `cargo`, `total` (not 0), `file`, `done` and `owner` are set. Borrowed until it is done or
- * dropped. */
+/* Begin; `cargo`, `done` and `owner` are set, and either `total` and `file`, or `sized`. Borrowed until it
+ * is done or dropped. */
 void fetch_start(struct fetches *fetches, struct fetch *fetch);
 
 /* Nobody needs it any more; `file` is dropped, `done` is not called. */
 void fetch_drop(struct fetches *fetches, struct fetch *fetch);
 
-/* A PIECE: what belongs to none (any more) is passed over. -EPROTO: it cannot be. */
-NODISCARD int fetch_take(struct fetches *fetches, const struct wire_piece *piece);
+/* A PIECE: what belongs to none (any more) is passed over, and what was not asked for so ends its fetch. */
+void fetch_take(struct fetches *fetches, const struct wire_piece *piece);
+
+/* Bytes that are still to come. */
+uint64_t fetches_promised(const struct fetches *fetches);
 
 #endif

@@ -217,8 +217,7 @@ void nested_submit(struct nested *n,
     HASH_ADD(own, e->children, number, sizeof(child->number), child);
 }
 
-/* The task that submitted this child; NULL: nobody waits for the child any more. */
-static const struct task *parent_of(const struct nested *n, uint64_t no)
+const struct task *nested_parent(const struct nested *n, uint64_t no)
 {
     const struct child *child = NULL;
 
@@ -233,7 +232,7 @@ int nested_notes(struct nested *n, struct report *report, struct dialler_input *
 
         if (wire_get_note(&in->body, &note) != 0)
             return -EPROTO;
-        const struct task *const parent = parent_of(n, note.task);
+        const struct task *const parent = nested_parent(n, note.task);
         if (parent != NULL)
             report_note_of_child(report, parent, &note);
     }

@@ -75,6 +75,10 @@ void nested_submit(struct nested *nested,
                    const struct channel_child *child,
                    struct wire_bytes argument);
 
+/* The task that submitted this child, by the number that the broker knows; NULL: nobody waits for the child
+ * any more. Borrowed until the next collect. */
+const struct task *nested_parent(const struct nested *nested, uint64_t no);
+
 /* NOTES of children: hand them on as their parents'. -EPROTO. */
 NODISCARD int nested_notes(struct nested *nested, struct report *report, struct dialler_input *in);
 

@@ -22,9 +22,6 @@
 /* After fork or memory failed. */
 #define START_PAUSE_MS 1000
 
-/* A program that was refused is looked for again after this: it may have been installed since. */
-#define LOOK_AGAIN_MS 1000
-
 /* Processes started in one turn: each takes about a millisecond, and the lease wants to be
  * renewed meanwhile. */
 #define STARTS_PER_TURN 16
@@ -34,82 +31,6 @@
 
 /* Tasks put between two looks of the executors. */
 #define PUBLISH_EVERY 32
-
-/* ---- programs ---- */
-
-static struct program *find_program(const struct pool *pool, const struct wire_function *wire)
-{
-    struct program *p = pool->programs;
-
-    while (p != NULL && (memcmp(p->sha256, wire->sha256, sizeof(p->sha256)) != 0 ||
-                         strlen(p->name) != wire->program.size ||
-                         memcmp(p->name, wire->program.data, wire->program.size) != 0))
-        p = p->next;
-    return p;
-}
-
-struct function *pool_function(struct pool *pool, const struct wire_function *wire)
-{
-    struct program *program = find_program(pool, wire);
-
-    if (program == NULL) {
-        program = program_new(wire->program, wire->sha256);
-        if (program == NULL)
-            return NULL;
-        LL_PREPEND(pool->programs, program);
-    }
-    return program_function(program, wire);
-}
-
-static const char *refusal_of(const struct program *program)
-{
-    return program->refusal != NULL ? program->refusal : "the worker is out of memory";
-}
-
-void pool_log_refusal(const struct program *program)
-{
-    char quoted[1024];
-
-    log_warn("program_refused", "reason=\"%s\"",
-             log_quote(quoted, sizeof(quoted), refusal_of(program)));
-}
-
-/* Can a process of it be started? Looks at the file, unless it was refused a while ago. */
-static bool is_startable(const struct pool *pool, struct program *program, int64_t now_ms)
-{
-    if (program->refusal != NULL && now_ms - program->looked_ms < LOOK_AGAIN_MS)
-        return false;
-    return program_look(program, pool->folders, pool->host, now_ms) == 0;
-}
-
-/* Can it run here? Looks for the file when that is not known, or was not so a while ago. */
-static bool is_runnable(const struct pool *pool, struct program *program, int64_t now_ms)
-{
-    if (program->path != NULL && program->refusal == NULL)
-        return true;
-    if (program->refusal != NULL && now_ms - program->looked_ms < LOOK_AGAIN_MS)
-        return false;
-    if (is_startable(pool, program, now_ms))
-        return true;
-    pool_log_refusal(program);
-    return false;
-}
-
-static void refuse_task(struct pool *pool, struct task *task)
-{
-    report_failure(pool->report, task, WIRE_REFUSED_TASK, 0, refusal_of(task->function->program));
-    blob_unref(task->frame);
-}
-
-int pool_add(struct pool *pool, const struct task *task, int64_t now_ms)
-{
-    struct task added = *task;
-
-    if (is_runnable(pool, task->function->program, now_ms))
-        return task_queue_push_back(&pool->waiting, task);
-    refuse_task(pool, &added);
-    return 0;
-}
 
 /* ---- executors ---- */
 
@@ -291,7 +212,7 @@ static struct executor *pick(struct pool *pool, const struct task *task, int64_t
             e = waiting_one(program, task);
         if (e == NULL && is_crowded(pool))
             e = crowded_one(program, task);
-        if (e == NULL && is_startable(pool, program, now_ms))
+        if (e == NULL && pool_standing(pool, program, now_ms) == PROGRAM_RUNS)
             e = start_one(pool, program, now_ms);
     }
     return e != NULL ? e : busy_one(program, task);
@@ -312,10 +233,11 @@ static bool feed_one(struct pool *pool, int64_t now_ms)
     struct program *const program = task->function->program;
     struct executor *const e = pick(pool, task, now_ms);
 
-    if (program->refusal != NULL) { /* it was there, and is not any more */
-        struct task refused = task_queue_pop_front(&pool->waiting);
+    if (program->refusal != NULL) { /* its file was here, and is not any more */
+        const struct task left = task_queue_pop_front(&pool->waiting);
 
-        refuse_task(pool, &refused);
+        if (pool_add(pool, &left, now_ms) != 0)
+            pool->report->out_of_memory = true;
         return true;
     }
     if (e == NULL)
@@ -538,7 +460,7 @@ static int compare_ids(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static bool is_listed(const struct task *task, const uint64_t *ids, size_t count)
+bool pool_is_listed(const struct task *task, const uint64_t *ids, size_t count)
 {
     return bsearch(&task->id, ids, count, sizeof(*ids), compare_ids) != NULL;
 }
@@ -556,7 +478,7 @@ static void cancel_waiting(struct pool *pool, const uint64_t *ids, size_t count)
     for (uint32_t left = pool->waiting.count; left != 0; left--) {
         struct task task = task_queue_pop_front(&pool->waiting);
 
-        if (is_listed(&task, ids, count)) {
+        if (pool_is_listed(&task, ids, count)) {
             pool_report_revoked(pool, &task);
             blob_unref(task.frame);
         } else if (task_queue_push_back(&pool->waiting, &task) != 0) {
@@ -569,7 +491,7 @@ static void cancel_waiting(struct pool *pool, const uint64_t *ids, size_t count)
 static void revoke_held(struct executor *e, const uint64_t *ids, size_t count)
 {
     for (struct held *held = e->held; held != NULL; held = held->hh.next) {
-        if (held->task.revoked || !is_listed(&held->task, ids, count))
+        if (held->task.revoked || !pool_is_listed(&held->task, ids, count))
             continue;
         held->task.revoked = true; /* it is killed by the next check */
         e->limited += held->task.limit_ms == 0;
@@ -588,12 +510,13 @@ void pool_revoke(struct pool *pool, const uint64_t *ids, size_t count, int64_t n
         for (uint32_t i = 0; i < e->flying.count; i++) {
             struct task *const task = task_queue_at(&e->flying, i);
 
-            task->revoked = task->revoked || is_listed(task, ids, count);
+            task->revoked = task->revoked || pool_is_listed(task, ids, count);
             any = any || task->revoked;
         }
         revoke_held(e, ids, count);
         if (any && executor_recall(e, &pool->waiting) != 0)
             executor_kill(e, EXECUTOR_NONSENSE, NULL);
     }
+    pool_revoke_lacking(pool, ids, count);
     cancel_waiting(pool, ids, count); /* one that runs is killed by the next check */
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct oom;
+struct store;
 struct transfers;
 
 struct pool {
@@ -32,10 +33,13 @@ struct pool {
     struct report *report;       /* borrowed */
     struct nested *nested;       /* borrowed; NULL: functions cannot submit */
     struct transfers *transfers; /* borrowed; NULL: results are not offered in pieces */
+    struct store *store;         /* of programs that are sent; borrowed; NULL: none are */
+    bool uploads;                /* the broker allows that */
     struct oom *oom;             /* borrowed; NULL: what the kernel ends is not told apart */
     uint64_t task_memory;        /* limit in bytes; 0: none */
     uint32_t executor_tasks;     /* an executor is replaced after so many; 0: never */
     struct task_queue waiting;
+    uint32_t lacking;         /* tasks that wait for the files of their programs */
     struct program *programs; /* owned; list */
     struct executor *all;     /* owned; utlist DL by pool_prev, pool_next */
     uint32_t executors;
@@ -52,8 +56,13 @@ void pool_prepare(const struct pool *pool);
  * until pool_reset(). */
 NODISCARD struct function *pool_function(struct pool *pool, const struct wire_function *wire);
 
-/* Hold a task; takes it over. A program that cannot run here is answered at once. -ENOMEM. */
+/* Hold a task; takes it over. When its program is not here it waits until that has been sent, where this is
+ * allowed; one whose program cannot run here is answered at once. -ENOMEM. */
 NODISCARD int pool_add(struct pool *pool, const struct task *task, int64_t now_ms);
+
+/* The file of the program with this SHA-256 on this host's image, open for reading; owned by the caller.
+ * -ENOENT: not as far as is known. */
+NODISCARD int pool_open_program(const struct pool *pool, const uint8_t *sha256);
 
 /* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any
  * gets a second. True: call it again in the next turn, as many processes have been started in

@@ -151,7 +151,7 @@ void pool_reap(struct pool *pool, int64_t now_ms)
 
 bool pool_is_empty(const struct pool *pool)
 {
-    return pool->waiting.count == 0 && pool->busy == 0 && pool->parked == 0;
+    return pool->waiting.count == 0 && pool->lacking == 0 && pool->busy == 0 && pool->parked == 0;
 }
 
 /* ---- reset ---- */
@@ -190,6 +190,7 @@ void pool_reset(struct pool *pool)
     struct executor *next_executor = NULL;
 
     task_queue_fini(&pool->waiting);
+    pool_reset_lacking(pool);
     kill_all(pool);
     wait_for_ends(pool);
     DL_FOREACH_SAFE2(pool->all, e, next_executor, pool_next)

@@ -53,6 +53,7 @@ void program_free(struct program *program)
         free(program->functions[i]);
     }
     free(program->functions);
+    task_queue_fini(&program->lacking);
     free(program->path);
     free(program->refusal);
     free(program);
@@ -225,10 +226,23 @@ static int compare_file(struct program *program, const struct stat *file, const 
                   short_hash(here, ours));
 }
 
+int program_use(struct program *program, int fd)
+{
+    free(steal(&program->path));
+    if (asprintf(&program->path, "/proc/self/fd/%d", fd) < 0) {
+        program->path = NULL;
+        return -ENOMEM;
+    }
+    free(steal(&program->refusal));
+    program->sent = true;
+    return 0;
+}
+
 void program_refuse(struct program *program, const char *text, int64_t now_ms)
 {
     free(steal(&program->refusal));
     program->looked_ms = now_ms;
+    program->stuck = true;
     (void)refuse(program, "%s", text); /* without memory: it is found out again */
 }
 
@@ -238,6 +252,8 @@ int program_look(struct program *program, const char *folders, const char *host,
 
     free(steal(&program->path));
     free(steal(&program->refusal));
+    program->stuck = false;
+    program->sent = false;
     program->looked_ms = now_ms;
     if (program->named_badly)
         return refuse(program, "program %s: that is not the base name of a file", program->name);

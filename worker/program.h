@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/wire.h"
+#include "store.h"
 #include "task.h"
 
 #include <stdbool.h>
@@ -20,12 +21,16 @@ struct program {
     char name[PROGRAM_NAME_MAX + 1]; /* base name; "" means scoop-worker itself */
     uint8_t sha256[PROGRAM_SHA256_BYTES];
     bool named_badly;  /* not the base name of a file: never found */
+    bool stuck;        /* it is refused for another reason than that its file is not here */
+    bool sent;         /* the file is one of the store's, and not of the image */
     char *path;        /* owned; of the file to run; NULL: not found yet */
     char *refusal;     /* owned; why it cannot run here: one line; NULL: it can, or nobody looked */
     int64_t looked_ms; /* when it was looked for last */
     struct function **functions; /* owned, by index */
     uint32_t function_count;
-    struct executor *idle; /* utlist DL of executors, see pool.h */
+    struct task_queue lacking; /* tasks that wait until the file is here */
+    struct need need;          /* for the first of them */
+    struct executor *idle;     /* utlist DL of executors, see pool.h */
     struct executor *waiting;
     struct executor *busy;
     struct program *next;
@@ -56,6 +61,9 @@ NODISCARD struct function *program_function(struct program *program,
  * milliseconds. */
 NODISCARD int
 program_look(struct program *program, const char *folders, const char *host, int64_t now_ms);
+
+/* Its file is this memory file. -ENOMEM. */
+NODISCARD int program_use(struct program *program, int fd);
 
 /* It was found, but cannot run here: `text` says why, until it is looked for again. */
 void program_refuse(struct program *program, const char *text, int64_t now_ms);

@@ -5,15 +5,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cargo.h"
+#include "lending.h"
 #include "pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-/* Bytes that the link keeps when no more pieces are added: PINGs stand behind them. */
-#define UNACKED_BYTES_MAX ((size_t)1 << 20)
 
 /* A piece of a result that is to be sent. */
 struct wanted {
@@ -113,11 +111,7 @@ static void fail_without_room(struct transfer *transfer, uint64_t room)
 /* Bytes for which there is room; what others were promised and have not got yet is taken. */
 static uint64_t free_room(const struct transfers *t)
 {
-    uint64_t promised = TRANSFERS_SPARE_BYTES;
-    const struct transfer *transfer = NULL;
-
-    DL_FOREACH (t->coming, transfer)
-        promised += transfer->fetch.total - transfer->fetch.got;
+    const uint64_t promised = TRANSFERS_SPARE_BYTES + fetches_promised(&t->fetches);
     const uint64_t room = t->room("");
     return room > promised ? room - promised : 0;
 }
@@ -164,9 +158,7 @@ int transfers_piece(struct transfers *t, struct dialler_input *in)
     for (uint32_t i = 0; i < in->header.count; i++) {
         if (wire_get_piece(&in->body, &piece) != 0)
             return -EPROTO;
-        const int result = fetch_take(&t->fetches, &piece);
-        if (result != 0)
-            return result;
+        fetch_take(&t->fetches, &piece);
     }
     return wire_read_ok(&in->body);
 }
@@ -242,8 +234,10 @@ static int take_want(struct transfers *t, const struct wire_want *want)
 {
     struct transfer *const transfer = find_leaving(t, &want->cargo);
 
+    if (want->cargo.what == WIRE_WHAT_PROGRAM || want->cargo.what == WIRE_WHAT_VALUE)
+        return t->lending != NULL ? lending_want(t->lending, want) : 0;
     if (want->cargo.what != WIRE_WHAT_RESULT)
-        return -EPROTO; /* nothing else is wanted of an agent */
+        return -EPROTO; /* an argument of a child is never large */
     if (transfer == NULL)
         return 0;
     if (want->length == 0) {
@@ -305,7 +299,7 @@ static void serve_all(struct transfers *t)
 {
     struct transfer *transfer = NULL;
 
-    while (dialler_unacked_bytes(t->dialler) < UNACKED_BYTES_MAX && !t->out_of_memory &&
+    while (dialler_unacked_bytes(t->dialler) < TRANSFERS_UNACKED_MAX && !t->out_of_memory &&
            (transfer = first_wanted(t)) != NULL) {
         serve(t, transfer);
         DL_DELETE(t->leaving, transfer);

@@ -24,10 +24,17 @@ struct transfer;
 /* Kept free when arguments are taken in. */
 #define TRANSFERS_SPARE_BYTES ((uint64_t)64 << 20)
 
+/* Bytes that the link keeps when no more pieces are added: PINGs stand behind them. */
+#define TRANSFERS_UNACKED_MAX ((size_t)1 << 20)
+
+struct lending;
+
 struct transfers {
     struct dialler *dialler; /* borrowed */
     struct report *report;   /* borrowed */
     struct pool *pool;       /* borrowed; tasks whose arguments are here go there */
+    struct lending
+        *lending; /* for what is wanted besides results; borrowed; NULL: nothing can be */
     struct fetches fetches;
     struct transfer *waiting; /* arguments that were not begun; owned; utlist DL */
     struct transfer *coming;  /* arguments */

@@ -9,6 +9,9 @@ import zmq
 VERSION = 1
 (HELLO, WELCOME, REFUSED, GONE, ACK, PING, BYE, FUNCTION, SUBMIT, RESULTS, TASKS, OUTCOMES, REVOKE,
  DRAIN) = range(1, 15)
+WANT, PIECE = 22, 23
+PROGRAM = 3  # what is wanted
+GONE_FLAG = 1
 OK, FAILED, CRASHED, LOST, TIMEOUT, CANCELLED, REFUSED_TASK = range(7)
 RESEND = 1
 VARIABLE = 0xFFFFFFFF
@@ -16,6 +19,7 @@ BUILTIN = bytes(32)
 SESSION = 1
 
 Outcome = namedtuple("Outcome", "id attempt kind run_us bytes")
+Want = namedtuple("Want", "task attempt what key offset length")
 Failure = namedtuple("Failure", "code host text")
 
 
@@ -38,7 +42,9 @@ def failure(outcome):
 
 
 class FakeBroker:
-    def __init__(self, endpoint, lease_ms=3000):
+    def __init__(self, endpoint, lease_ms=3000, uploads=False):
+        self.uploads = uploads
+        self.wants = []      # that came and were not answered
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.bind(endpoint)
@@ -96,6 +102,18 @@ class FakeBroker:
     def revoke(self, ids):
         self._frame(REVOKE, len(ids), b"".join(struct.pack(">Q", i) for i in ids), True)
 
+    def piece(self, want, data, total, gone=False):
+        """The answer to a WANT; a text where it is gone."""
+        body = struct.pack(">QHBB", want.task, want.attempt, want.what, GONE_FLAG if gone else 0) + want.key
+        self._frame(PIECE, 1, body + struct.pack(">QQI", want.offset, total, len(data)) + data, True)
+
+    def give(self, content):
+        """Answer all that is wanted with pieces of this; returns how many there were."""
+        wants, self.wants = self.wants, []
+        for want in wants:
+            self.piece(want, content[want.offset : want.offset + want.length], len(content))
+        return len(wants)
+
     def gone(self):
         self._frame(GONE, 0, b"", False)
 
@@ -129,7 +147,7 @@ class FakeBroker:
             self.sent = self.received = self.functions = 0
             self.kept = []
             self.hello_count += 1
-        self._frame(WELCOME, 1, struct.pack(">QIIIQI", 7, self.lease_ms, 1000, 1000, 1 << 20, 0) + text("0"),
+        self._frame(WELCOME, 1, struct.pack(">QIIIQI", 7, self.lease_ms, 1000, 1000, 1 << 20, self.uploads) + text("0"),
                     False)
 
     def _take(self, kind, count, seq, body):
@@ -141,6 +159,9 @@ class FakeBroker:
             self._frame(PING, 1, struct.pack(">QQ", self.sent, clock), False)
         if kind == BYE:
             self._frame(ACK, 0, b"", False)
+        if kind == WANT:
+            task, attempt, what, _ = struct.unpack_from(">QHBB", body)
+            self.wants.append(Want(task, attempt, what, body[12:44], *struct.unpack_from(">QI", body, 44)))
         if kind == OUTCOMES:
             self.frames += 1
             self._take_outcomes(count, body)

@@ -167,6 +167,7 @@ Test(client_pieces, are_submitted_as_sizes_in_runs_of_their_own)
     blob_unref(frame);
     no_frame();
     client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
 }
 
 Test(client_pieces, of_an_argument_are_sent_as_they_are_wanted)
@@ -191,6 +192,7 @@ Test(client_pieces, of_an_argument_are_sent_as_they_are_wanted)
     cr_assert_arr_eq(piece.bytes.data, large + LARGE - 5, 5);
     no_frame();
     client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
 }
 
 Test(client_pieces, that_are_not_there_are_gone)
@@ -220,6 +222,7 @@ Test(client_pieces, that_are_not_there_are_gone)
     cr_assert_eq(want((struct wire_want){{.task = 77, .what = WIRE_WHAT_ARGUMENT}, 1}), 0);
     no_frame();
     client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
 }
 
 Test(client_pieces, of_a_result_are_wanted_and_put_in_place)
@@ -280,6 +283,7 @@ Test(client_pieces, of_results_that_are_gone_hold_up_no_others)
         0);
     cr_assert_eq(next_want().cargo.task, TASKS);
     client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
 }
 
 Test(client_pieces, that_cannot_be_are_refused)
@@ -298,6 +302,7 @@ Test(client_pieces, that_cannot_be_are_refused)
     (void)next_want();
     cr_assert_eq(piece(came), -EPROTO, "another offset");
     client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
 }
 
 Test(client_pieces, of_an_abandoned_job_are_not_taken)
@@ -328,4 +333,56 @@ Test(client_pieces, are_forgotten_with_the_link)
     blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
     no_frame();
     client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
+}
+
+/* Lends 100 bytes, of a program only. */
+static size_t lend_some(void *given,
+                        const struct wire_cargo *cargo,
+                        uint8_t *data,
+                        size_t size,
+                        uint64_t *total,
+                        const char **why)
+{
+    const size_t left = cargo->offset < 100 ? 100 - (size_t)cargo->offset : 0;
+
+    cr_assert_eq(given, &client);
+    *why = "because";
+    if (cargo->what != WIRE_WHAT_PROGRAM)
+        return 0;
+    *total = 100;
+    memset(data, 'x', left < size ? left : size);
+    return left < size ? left : size;
+}
+
+Test(client_pieces, of_programs_are_lent_up_to_their_end)
+{
+    struct job job = {.function = &function, .count = 1, .in_each = in, .out_each = out};
+    const struct wire_want wants[] = {
+        {{.task = 1, .what = WIRE_WHAT_PROGRAM}, 60},
+        {{.task = 1, .what = WIRE_WHAT_PROGRAM, .offset = 60}, 60},
+        {{.task = 1, .what = WIRE_WHAT_PROGRAM, .offset = 100}, 60},
+        {{.task = 1, .what = WIRE_WHAT_VALUE}, 60},
+    };
+    static const size_t sizes[] = {60, 40, 7, 7};
+    struct wire_header header;
+    struct wire_cursor body;
+    struct wire_piece got;
+
+    client.pieces.lend = lend_some;
+    client.pieces.lend_context = &client;
+    given_submitted(&job);
+    for (size_t i = 0; i < COUNT_OF(wants); i++) {
+        struct blob *frame CLEANUP(blob_unref_p) = NULL;
+
+        cr_assert_eq(want(wants[i]), 0);
+        cr_assert_eq(client_next_piece(&client, &frame), 0);
+        cr_assert_eq(wire_frame_read(frame->data, frame->size, &header, &body), 0);
+        cr_assert_eq(wire_get_piece(&body, &got), 0);
+        cr_assert_eq(got.bytes.size, sizes[i]);
+        cr_assert_eq(got.cargo.flags, i < 2 ? 0 : WIRE_PIECE_GONE);
+        cr_assert(i >= 2 || got.total == 100);
+    }
+    client_give_up(&client, SCOOP_SHUT_DOWN, "");
+    job_fini(&job);
 }
