@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
+import threading
 
 import pytest
 from programs import binary, children, environment, eventually, run
@@ -42,6 +44,48 @@ class Cluster:
 
     def run(self, *arguments, timeout=60):
         return run(PROGRAM, *arguments, env={"SCOOP_BROKER": self.url}, timeout=timeout)
+
+
+class Wire:
+    """Connections of clients to the broker that the test can cut: each passes so many bytes, and then no more."""
+
+    def __init__(self, place, target, lives):
+        self.target = target
+        self.lives = lives
+        self.cuts = 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(place)
+        self.listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self.target)
+            life = self.lives.pop(0) if self.lives else GIB
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pass, args=(source, sink, life), daemon=True).start()
+
+    def _pass(self, source, sink, life):
+        try:
+            while life > 0 and (data := source.recv(65536)):
+                sink.sendall(data)
+                life -= len(data)
+        except OSError:
+            pass
+        self.cuts += life <= 0
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
 
 
 @pytest.fixture
@@ -95,6 +139,7 @@ def test_large_arguments_and_results_come_back_identical_and_the_broker_never_ha
     assert resident_peak(cluster.broker.pid) - before < 32 * MIB
 
 
+@pytest.mark.tsan
 @pytest.mark.parametrize("size", [MIB, MIB + 1, 16 * MIB, 16 * MIB + 1])
 def test_sizes_around_the_limits_of_a_frame_come_back_identical(cluster, size):
     assert cluster.run("echo", size, 2).stdout == "begun\n2 of 2\n"
@@ -179,6 +224,14 @@ def test_a_client_that_stands_still_holds_up_no_other_and_goes_on(cluster):
     assert cluster.run("look", 2 * MIB).stdout == f"{2 * MIB} right\n"
     client.send_signal(signal.SIGCONT)
     ended(client, "1 of 1")
+
+
+def test_a_client_whose_connection_breaks_again_and_again_goes_on(cluster, tmp_path):
+    wire = Wire(f"{tmp_path}/wire", cluster.url.removeprefix("ipc://"), [3 * MIB, 5 * MIB, 7 * MIB, 9 * MIB])
+    done = run(PROGRAM, "echo", 24 * MIB, 1, env={"SCOOP_BROKER": f"ipc://{tmp_path}/wire"}, timeout=60)
+    wire.close()
+    assert done.stdout == "begun\n1 of 1\n", done.stderr
+    assert wire.cuts >= 4
 
 
 def test_an_executor_that_dies_with_a_large_argument_gets_it_again(cluster):
