@@ -34,8 +34,8 @@
 #define CHANNEL_CAPACITY ((size_t)1 << 20)
 
 /* "MEMORY,BELL,VERSION,FILES": descriptors of the memory file, of the eventfd that wakes the agent, and
- * of the socket by which large arguments and results pass (base/fdpass.h), as memory files that nobody
- * can change any more, each with the low half of its task's id. A file is sent before its record. */
+ * of the socket by which large arguments and results pass (base/fdpass.h), as memory files whose
+ * size nobody can change any more, each with the low half of its task's id. A file is sent before its record. */
 #define CHANNEL_VARIABLE "SCOOP_EXECUTOR"
 #define CHANNEL_VERSION  4
 

@@ -181,7 +181,8 @@ void output_drop_file(struct scoop_output *out)
 
 int output_take_file(struct scoop_output *out)
 {
-    const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+    /* Not against writing: a child process of the function may have it mapped still. */
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     const int file = out->file;
 
     munmap(out->data, out->capacity);

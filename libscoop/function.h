@@ -52,7 +52,7 @@ struct scoop_output {
 void output_init(struct scoop_output *out);
 void output_fini(struct scoop_output *out);
 
-/* The result in its memory file, which nobody can change any more; owned by the caller. There is one.
+/* The result in its memory file, whose size nobody can change any more; owned by the caller. There is one.
  * -1: see errno. */
 int output_take_file(struct scoop_output *out);
 

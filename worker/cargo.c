@@ -112,9 +112,11 @@ int cargo_seal(const struct cargo *cargo)
 
 bool cargo_accept(int fd, uint64_t most, uint64_t *size)
 {
-    /* Files of other kinds have no seals, and reading them may block. */
+    /* Files of other kinds have no seals, and reading them may block. What is in it may change still:
+     * a process that the function left behind may have it mapped. */
+    const int needed = F_SEAL_SHRINK | F_SEAL_GROW;
     const int seals = fcntl(fd, F_GET_SEALS);
-    const off_t end = seals >= 0 && (seals & SEALS) == SEALS ? lseek(fd, 0, SEEK_END) : -1;
+    const off_t end = seals >= 0 && (seals & needed) == needed ? lseek(fd, 0, SEEK_END) : -1;
 
     if (end > 0 && (uint64_t)end <= most) {
         *size = (uint64_t)end;

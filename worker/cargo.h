@@ -41,8 +41,8 @@ NODISCARD int cargo_get(const struct cargo *cargo, uint64_t offset, uint8_t *dat
 /* Nobody can change it any more. */
 NODISCARD int cargo_seal(const struct cargo *cargo);
 
-/* A descriptor from an executor: is it a memory file that nobody can change any more, with a size of 1
- * to `most`? Then that is *size. False: no; it is closed. */
+/* A descriptor from an executor: is it a memory file whose size nobody can change any more, and which is
+ * 1 to `most`? Then that is *size. False: no; it is closed. */
 NODISCARD bool cargo_accept(int fd, uint64_t most, uint64_t *size);
 
 /* How many bytes this host has free, for our control group: with `root` "" that of this process. 0 only

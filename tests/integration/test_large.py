@@ -241,6 +241,10 @@ def test_an_executor_that_dies_with_a_large_argument_gets_it_again(cluster):
     ended(client, "1 of 1")
 
 
+def test_a_large_result_is_whole_although_a_process_was_left_behind(cluster):
+    assert cluster.run("leave", 4 * MIB).stdout == f"{4 * MIB} right\n"
+
+
 def test_a_cancelled_task_whose_argument_comes_never_ran(cluster):
     client = cluster.client("cancel", 64 * MIB, stdin=subprocess.PIPE)
     worker = in_the_middle(cluster, 64 * MIB)

@@ -84,6 +84,16 @@ SCOOP_BYTES_FUNCTION(makes)
         fill(room, wanted, 1);
 }
 
+/* A child process that has the result mapped lives on. */
+SCOOP_BYTES_FUNCTION(leaves)
+{
+    makes(data, size, out);
+    if (fork() == 0) {
+        pause();
+        _exit(0);
+    }
+}
+
 /* Of a large input only its size comes back. */
 SCOOP_BYTES_FUNCTION(measures)
 {
@@ -227,6 +237,8 @@ int main(int argc, char **argv)
         return look(size);
     if (strcmp(mode, "make") == 0)
         return call(SCOOP_HANDLE(makes), length_of(&size));
+    if (strcmp(mode, "leave") == 0)
+        return call(SCOOP_HANDLE(leaves), length_of(&size));
     if (strcmp(mode, "ask") == 0)
         return call(SCOOP_HANDLE(asks), length_of(&size));
     if (strcmp(mode, "after") == 0)
@@ -235,6 +247,7 @@ int main(int argc, char **argv)
         return cancel(size);
     if (strcmp(mode, "deadline") == 0)
         return deadline(size);
-    fprintf(stderr, "large: MODE is echo, nap, look, make, ask, after, cancel or deadline\n");
+    fprintf(stderr,
+            "large: MODE is echo, nap, look, make, leave, ask, after, cancel or deadline\n");
     return 2;
 }
