@@ -7,7 +7,11 @@
  *
  * A command that ran is a task that ended well, whatever its exit code. One that could not be
  * started fails its task (WIRE_FAILED) with code 127 (not found) or 126 and a text that names the
- * command. */
+ * command. "command_strict" is the same, but one with another exit code than 0, or that a signal ended,
+ * fails its task: with that code, or 128 + signal, and the last line of its stderr.
+ *
+ * The results that its task waits for are the command's stdin, one behind the other: of a command what
+ * it wrote to stdout, any other as it is. Without any, stdin is empty. */
 #ifndef BASE_COMMAND_H
 #define BASE_COMMAND_H
 

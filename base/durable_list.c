@@ -1,7 +1,7 @@
 #include "durable_list.h"
 
 #define QUERY_BYTES 5
-#define ENTRY_BYTES 16
+#define ENTRY_BYTES 24
 #define NAME_MAX    255
 
 int durable_put_query(struct blob *b, const struct durable_query *query)
@@ -50,6 +50,7 @@ int durable_put_entry(struct blob *b, const struct durable_entry *entry)
     wire_put_u8(b, (uint8_t)entry->outcome);
     wire_put_u16(b, entry->attempts);
     wire_put_u32(b, entry->run_us);
+    wire_put_u64(b, entry->waits_for);
     put_name(b, entry->program);
     put_name(b, entry->function);
     return 0;
@@ -62,6 +63,7 @@ int durable_get_entry(struct wire_cursor *c, struct durable_entry *out)
     out->outcome = (enum wire_outcome)wire_get_u8(c);
     out->attempts = wire_get_u16(c);
     out->run_us = wire_get_u32(c);
+    out->waits_for = wire_get_u64(c);
     out->program = wire_get_text(c);
     out->function = wire_get_text(c);
     if (out->state >= DURABLE_LISTED_END || out->outcome >= WIRE_OUTCOME_END)

@@ -19,6 +19,8 @@ enum durable_listed {
     DURABLE_LISTED_READY, /* waits for a slot, or for its next try */
     DURABLE_LISTED_RUNNING,
     DURABLE_LISTED_ENDED,
+    DURABLE_LISTED_HELD,    /* waits for others to end */
+    DURABLE_LISTED_BLOCKED, /* likewise, and one of them did not end well */
     DURABLE_LISTED_END,
 };
 
@@ -36,6 +38,7 @@ struct durable_entry {
     enum wire_outcome outcome; /* u8; of an ENDED one */
     uint16_t attempts;
     uint32_t run_us;
+    uint64_t waits_for;        /* of a HELD or BLOCKED one: the first; else 0 */
     struct wire_bytes program; /* text */
     struct wire_bytes function;
 };

@@ -36,6 +36,7 @@ static const char *const outcome_names[WIRE_OUTCOME_END] = {
     [WIRE_CANCELLED] = "cancelled",
     [WIRE_REFUSED_TASK] = "refused",
     [WIRE_EXPIRED] = "expired",
+    [WIRE_BLOCKED] = "blocked",
 };
 
 static const char *const cancelled_texts[] = {

@@ -79,6 +79,7 @@ enum wire_outcome {
     WIRE_CANCELLED,    /* by the client; code is an enum wire_cancelled */
     WIRE_REFUSED_TASK, /* no such program or function there, or a different one */
     WIRE_EXPIRED,      /* not started in time; code is the time in ms */
+    WIRE_BLOCKED, /* no end, but broker.wait's answer: one that it waits for did not end well */
     WIRE_OUTCOME_END,
 };
 

@@ -16,9 +16,12 @@ enum core_ask ask_of_function(const struct wire_function *wire)
         const char *name;
         enum core_ask ask;
     } rows[] = {
-        {"broker.submit", ASK_SUBMIT}, {"broker.wait", ASK_WAIT},   {"broker.forget", ASK_FORGET},
-        {"broker.cancel", ASK_CANCEL}, {"broker.retry", ASK_RETRY}, {"broker.list", ASK_LIST},
-        {"broker.set", ASK_SET},       {"broker.get", ASK_GET},     {"broker.unset", ASK_UNSET},
+        {"broker.submit", ASK_SUBMIT},   {"broker.submit_after", ASK_SUBMIT_AFTER},
+        {"broker.forgive", ASK_FORGIVE}, {"broker.wait", ASK_WAIT},
+        {"broker.forget", ASK_FORGET},   {"broker.cancel", ASK_CANCEL},
+        {"broker.retry", ASK_RETRY},     {"broker.list", ASK_LIST},
+        {"broker.set", ASK_SET},         {"broker.get", ASK_GET},
+        {"broker.unset", ASK_UNSET},
     };
 
     for (size_t i = 0; wire->program.size == 0 && i < COUNT_OF(rows); i++) {
@@ -147,7 +150,32 @@ static bool is_over_limit(struct core *core, struct task *task)
     return true;
 }
 
-static void submit_new(struct core *core, struct task *task, uint64_t id, struct wire_cursor *c)
+/* It is new, and waits for these: tie it up, or forget it. */
+static bool tie(struct core *core, struct task *task, struct durable *d, struct wire_bytes after)
+{
+    const int result = ties_set(core, d, after);
+
+    if (result == 0)
+        ties_up(core, d);
+    if (result == 0 && ties_missing(d) == 0)
+        return true;
+    if (result == -EPROTO)
+        ask_refuse(core, task, "a durable task waits for 1 to %u others", WIRE_INPUTS_MAX);
+    else if (result != 0)
+        ask_refuse(core, task, "the broker is out of memory");
+    else
+        ask_refuse(core, task, "it waits for durable task %016llx, which is not kept here",
+                   (unsigned long long)ties_missing(d));
+    durable_forget(core, d);
+    return false;
+}
+
+/* `after`: ids of others that it waits for. */
+static void submit_new(struct core *core,
+                       struct task *task,
+                       uint64_t id,
+                       struct wire_bytes after,
+                       struct wire_cursor *c)
 {
     const struct wire_bytes request = wire_get_bytes(c, (size_t)(c->end - c->at));
     const struct wire_options none = {.retries = 0};
@@ -165,14 +193,36 @@ static void submit_new(struct core *core, struct task *task, uint64_t id, struct
         return;
     }
     struct durable *d = body != NULL ? durable_new(core, id, body) : NULL;
-    if (d == NULL)
+    if (d == NULL) {
         ask_refuse(core, task, "the broker is out of memory");
-    else
-        wait_in(task, &d->submitters);
+        return;
+    }
+    if (after.size != 0 && !tie(core, task, d, after))
+        return;
+    ledger_write(core, d);
+    wait_in(task, &d->submitters);
 }
 
-static void take_submit(struct core *core, struct task *task, uint64_t id, struct wire_cursor *c)
+/* The ids of what it waits for: a count of 32 bits, and so many. */
+static struct wire_bytes read_after(struct wire_cursor *c)
 {
+    const uint32_t count = wire_get_u32(c);
+
+    return wire_get_bytes(c, count * (size_t)TIES_ID_BYTES);
+}
+
+/* It is kept: it is the same task. */
+static void take_again(struct core *core, struct task *task, struct durable *d)
+{
+    d->unwanted = false;
+    answer_well(core, task);
+}
+
+static void take_submit(
+    struct core *core, struct task *task, enum core_ask what, uint64_t id, struct wire_cursor *c)
+{
+    const struct wire_bytes after =
+        what == ASK_SUBMIT_AFTER ? read_after(c) : (struct wire_bytes){NULL, 0};
     struct durable *d = durable_find(core, id);
     char text[300];
     const char *why = trouble(core, text);
@@ -180,11 +230,13 @@ static void take_submit(struct core *core, struct task *task, uint64_t id, struc
     if (d != NULL && d->state == DURABLE_ACCEPTING)
         wait_in(task, &d->submitters);
     else if (d != NULL)
-        answer_well(core, task);
+        take_again(core, task, d);
+    else if (c->bad)
+        ask_refuse(core, task, "a durable task that does not decode");
     else if (why != NULL)
         ask_refuse(core, task, "%s", why);
     else
-        submit_new(core, task, id, c);
+        submit_new(core, task, id, after, c);
 }
 
 static void refuse_unknown(struct core *core, struct task *task, uint64_t id)
@@ -202,6 +254,8 @@ static void take_wait(struct core *core, struct task *task, uint64_t id)
         refuse_unknown(core, task, id);
     else if (d->state == DURABLE_DONE)
         durable_tell(core, d, task);
+    else if (d->state != DURABLE_ENDING && ties_are_stuck(d->ties))
+        durable_answer_stuck(core, d, task);
     else
         wait_in(task, &d->waiters);
 }
@@ -215,7 +269,9 @@ static void take_forget(struct core *core, struct task *task, uint64_t id)
         ask_refuse(core, task, "durable task %016llx has not ended", (unsigned long long)id);
         return;
     }
-    if (d != NULL) {
+    if (d != NULL && d->takers != NULL) {
+        d->unwanted = true; /* others need it; then it goes */
+    } else if (d != NULL) {
         ledger_write_forget(core, id);
         durable_forget(core, d);
     }
@@ -273,6 +329,29 @@ static void take_retry(struct core *core, struct task *task, uint64_t id)
     }
 }
 
+/* The answer comes when it is in the journal. */
+static void take_forgive(struct core *core, struct task *task, uint64_t id)
+{
+    struct durable *d = durable_find(core, id);
+    char text[300];
+    const char *why = trouble(core, text);
+
+    if (d == NULL) {
+        refuse_unknown(core, task, id);
+    } else if (outcome_of(d) == WIRE_OUTCOME_END || outcome_of(d) == WIRE_OK) {
+        ask_refuse(core, task, "durable task %016llx %s", (unsigned long long)id,
+                   outcome_of(d) == WIRE_OK ? "has ended well" : "has not ended");
+    } else if (d->state == DURABLE_DONE && d->forgiven) {
+        answer_well(core, task);
+    } else if (why != NULL) {
+        ask_refuse(core, task, "%s", why);
+    } else {
+        if (!d->forgiven)
+            durable_forgive(core, d);
+        wait_in(task, &d->submitters);
+    }
+}
+
 /* A task that asks for something durable, and stands in no list. */
 static void take(struct core *core, struct task *task)
 {
@@ -290,7 +369,9 @@ static void take(struct core *core, struct task *task)
         return;
     }
     switch (what) {
-    case ASK_SUBMIT: take_submit(core, task, id, &c); return;
+    case ASK_SUBMIT:
+    case ASK_SUBMIT_AFTER: take_submit(core, task, what, id, &c); return;
+    case ASK_FORGIVE: take_forgive(core, task, id); return;
     case ASK_WAIT: take_wait(core, task, id); return;
     case ASK_FORGET: take_forget(core, task, id); return;
     case ASK_CANCEL: take_cancel(core, task, id); return;
@@ -329,6 +410,8 @@ void ask(struct core *core, struct task *task, bool has_inputs)
     case ASK_GET: constants_get(core, task); return;
     case ASK_UNSET: constants_unset(core, task); return;
     case ASK_SUBMIT:
+    case ASK_SUBMIT_AFTER:
+    case ASK_FORGIVE:
     case ASK_WAIT:
     case ASK_FORGET:
     case ASK_CANCEL:

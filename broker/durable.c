@@ -4,6 +4,7 @@
 
 #include "state.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -31,6 +32,7 @@ int durables_init(struct core *core, int64_t keep_ms)
 static void free_durable(struct durable *d)
 {
     blob_unref(d->body);
+    free(d->ties);
     free(d);
 }
 
@@ -42,6 +44,8 @@ void durables_fini(struct core *core)
 
     HASH_ITER (hh, all->by_id, d, next) {
         HASH_DEL(all->by_id, d);
+        if (d->task != NULL)
+            inputs_drop(d->task);
         free_durable(d);
     }
     session_free(all->session);
@@ -101,6 +105,56 @@ static struct task *pop(struct task_list *list)
     return task;
 }
 
+/* The first source whose end, or absence, holds it up: down a chain of sources that are stuck. */
+static uint64_t culprit_of(const struct durable *d)
+{
+    uint64_t id = 0;
+
+    while (d != NULL && ties_are_stuck(d->ties)) {
+        const struct tie *tie = d->ties->list;
+
+        while (!tie->stuck)
+            tie++;
+        id = tie->id;
+        d = tie->source != NULL && tie->source->state != DURABLE_DONE ? tie->source : NULL;
+    }
+    return id;
+}
+
+void durable_answer_stuck(struct core *core, const struct durable *d, struct task *task)
+{
+    char text[160];
+
+    snprintf(
+        text, sizeof(text),
+        "durable task %016llx waits for %016llx, which did not end well or is not kept: retry or "
+        "forgive that, or cancel this",
+        (unsigned long long)d->id, (unsigned long long)culprit_of(d));
+    const struct wire_failure failure = {.text = {(const uint8_t *)text, strlen(text)}};
+
+    task->asked = NULL;
+    settle_failure(core, task, TASK_OUTCOME, WIRE_BLOCKED, &failure);
+}
+
+void durable_tell_stuck(struct core *core, struct durable *d)
+{
+    struct task *task = NULL;
+
+    if (d->state != DURABLE_ACCEPTING && d->state != DURABLE_LIVE)
+        return;
+    while ((task = pop(&d->waiters)) != NULL)
+        durable_answer_stuck(core, d, task);
+}
+
+static void answer_well(struct core *core, struct task_list *list)
+{
+    const struct wire_attempt outcome = {.outcome = WIRE_OK};
+    struct task *task = NULL;
+
+    while ((task = pop(list)) != NULL)
+        ask_answer(core, task, &outcome);
+}
+
 static void done(struct core *core, struct durable *d)
 {
     struct task *task = NULL;
@@ -110,6 +164,8 @@ static void done(struct core *core, struct durable *d)
     DL_APPEND2(core->durables.done, d, done_prev, done_next);
     while ((task = pop(&d->waiters)) != NULL)
         durable_tell(core, d, task);
+    answer_well(core, &d->submitters);
+    ties_tell(core, d);
 }
 
 /* ---- coming and going ---- */
@@ -128,7 +184,6 @@ struct durable *durable_new(struct core *core, uint64_t id, struct blob *body)
     HASH_ADD(hh, core->durables.by_id, id, sizeof(d->id), d);
     core->counters.durable++;
     core->durables.accepting++;
-    ledger_write(core, d);
     return d;
 }
 
@@ -153,6 +208,8 @@ int durable_restore(struct core *core,
         core->counters.durable++;
     }
     set_body(core, d, body);
+    ties_drop(core, d); /* records of what else is known follow */
+    d->forgiven = false;
     if (ended && d->state != DURABLE_DONE)
         done(core, d);
     if (!ended && d->state == DURABLE_DONE) {
@@ -167,6 +224,8 @@ void durable_forget(struct core *core, struct durable *d)
     struct durables *all = &core->durables;
 
     ledger_remove(core, d);
+    ties_drop(core, d);
+    ties_cut(core, d);
     if (d->state == DURABLE_DONE)
         DL_DELETE2(all->done, d, done_prev, done_next);
     all->accepting -= d->state == DURABLE_ACCEPTING;
@@ -194,6 +253,8 @@ static void end_with(struct core *core,
     }
     set_body(core, d, body);
     d->state = DURABLE_ENDING;
+    if (outcome->outcome == WIRE_OK)
+        ties_drop(core, d); /* else it may be tried again, and needs them */
     ledger_write(core, d);
 }
 
@@ -228,6 +289,19 @@ task_for(struct core *core, const struct record_task *record, const struct funct
     return task;
 }
 
+/* No memory for what its new task waits for: later. */
+static void give_up(struct core *core, struct durable *d)
+{
+    struct session *s = core->durables.session;
+    struct task *task = steal(&d->task);
+
+    roster_remove(&s->tasks, task->no);
+    s->bytes -= task->argument_bytes;
+    core->counters.accepted--;
+    settle(core, task, TASK_ABANDON, NULL);
+    core->durables.starving = true;
+}
+
 void durable_start(struct core *core, struct durable *d)
 {
     struct record_task record;
@@ -248,7 +322,10 @@ void durable_start(struct core *core, struct durable *d)
     d->task->durable = d;
     d->task->frame = blob_ref(d->body);
     core->counters.accepted++;
-    session_queue(core, d->task, false);
+    if (d->ties == NULL)
+        session_queue(core, d->task, false);
+    else if (ties_hold(core, d) != 0)
+        give_up(core, d);
 }
 
 void durable_end(struct core *core, struct task *task, const struct wire_attempt *outcome)
@@ -271,21 +348,40 @@ int durable_retry(struct core *core, struct durable *d)
     set_body(core, d, body);
     d->state = DURABLE_ACCEPTING;
     d->retried = true;
+    d->forgiven = false;
+    d->unwanted = false;
     core->durables.accepting++;
     ledger_write(core, d);
+    ties_tell(core, d);
     return 0;
+}
+
+void durable_forgive(struct core *core, struct durable *d)
+{
+    if (d->state == DURABLE_DONE)
+        DL_DELETE2(core->durables.done, d, done_prev, done_next);
+    d->forgiven = true;
+    d->state = DURABLE_ENDING;
+    ledger_write(core, d);
+}
+
+void durable_expire(struct core *core, struct durable *d)
+{
+    struct durables *all = &core->durables;
+
+    if (d->state != DURABLE_DONE)
+        return;
+    DL_DELETE2(all->done, d, done_prev, done_next);
+    d->ended_ms = core->now_ms - all->keep_ms;
+    DL_PREPEND2(all->done, d, done_prev, done_next);
 }
 
 /* ---- in the journal ---- */
 
 static void accepted(struct core *core, struct durable *d)
 {
-    const struct wire_attempt outcome = {.outcome = WIRE_OK};
-    struct task *task = NULL;
-
     core->durables.accepting--;
-    while ((task = pop(&d->submitters)) != NULL)
-        ask_answer(core, task, &outcome);
+    answer_well(core, &d->submitters);
     durable_start(core, d);
 }
 
@@ -311,6 +407,17 @@ static void feed(struct core *core)
     }
 }
 
+/* It would be forgotten now, but others wait for it. */
+static void put_off(struct core *core, struct durable *d)
+{
+    struct durables *all = &core->durables;
+
+    d->unwanted = true;
+    d->ended_ms = core->now_ms + 1; /* later than now: the loop ends */
+    DL_DELETE2(all->done, d, done_prev, done_next);
+    DL_APPEND2(all->done, d, done_prev, done_next);
+}
+
 void durables_turn(struct core *core)
 {
     struct durables *all = &core->durables;
@@ -320,6 +427,10 @@ void durables_turn(struct core *core)
     if (all->starving)
         feed(core);
     while (all->done != NULL && core->now_ms - all->done->ended_ms >= all->keep_ms) {
+        if (all->done->takers != NULL) {
+            put_off(core, all->done);
+            continue;
+        }
         ledger_write_forget(core, all->done->id);
         durable_forget(core, all->done);
     }

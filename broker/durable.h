@@ -14,6 +14,7 @@
 #include "core.h"
 #include "record.h"
 #include "task.h"
+#include "ties.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,10 +44,16 @@ struct durable {
     uint64_t position; /* of the batch that holds this record */
     uint64_t offset;   /* bytes in the journal before it */
     enum durable_state state;
-    bool retried;                /* ACCEPTING for another time */
-    struct task *task;           /* while LIVE; borrowed; NULL: there was no memory for it yet */
-    struct task_list submitters; /* asked to submit it, while ACCEPTING */
-    struct task_list waiters;    /* asked for its outcome */
+    bool retried;              /* ACCEPTING for another time */
+    bool forgiven;             /* it did not end well: what waits for it goes on without it */
+    bool unwanted;             /* DONE: to be forgotten when nothing is tied to it any more */
+    struct ties *ties;         /* owned; what it waits for; NULL: nothing */
+    struct tie *takers;        /* of those that wait for it; utlist DL */
+    struct durable *work_next; /* see ties.c */
+    struct task *task;         /* while LIVE; borrowed; NULL: there was no memory for it yet */
+    struct task_list
+        submitters;           /* asked to submit it, while ACCEPTING; to forgive it, while ENDING */
+    struct task_list waiters; /* asked for its outcome */
     int64_t ended_ms;
     struct durable *prev; /* all, by position */
     struct durable *next;
@@ -89,7 +96,8 @@ void durables_fini(struct core *core);
 
 /* The durable task with this id; NULL: none is kept. */
 struct durable *durable_find(const struct core *core, uint64_t id);
-/* A new one, whose TASK record has this body (taken): ACCEPTING. NULL: out of memory. */
+/* A new one, whose TASK record has this body (taken): ACCEPTING, once the caller has written it. NULL:
+ * out of memory. */
 NODISCARD struct durable *durable_new(struct core *core, uint64_t id, struct blob *body);
 /* From the journal: a TASK or DONE record of it (d is NULL: the first), with a body of its own
  * (taken; NULL: out of memory). Its task comes later. -ENOMEM. */
@@ -105,18 +113,25 @@ void durable_confirm(struct core *core, struct durable *d);
 void durable_forget(struct core *core, struct durable *d);
 /* DONE, and not well: it is ACCEPTING again, as it was. -ENOMEM. */
 NODISCARD int durable_retry(struct core *core, struct durable *d);
+/* DONE or ENDING, and not well: it is ENDING, now forgiven. */
+void durable_forgive(struct core *core, struct durable *d);
+/* DONE: it is forgotten soon. */
+void durable_expire(struct core *core, struct durable *d);
 /* What its newest record says; views into it. 0 or -EPROTO. */
 NODISCARD int durable_request(const struct durable *d, struct record_task *out);
 /* LIVE, from the journal: give it its task. */
 void durable_start(struct core *core, struct durable *d);
 /* DONE: answer one who asked for its outcome. */
 void durable_tell(struct core *core, const struct durable *d, struct task *task);
+/* Answer all who asked for its outcome, or one: what it waits for will not come by itself. */
+void durable_tell_stuck(struct core *core, struct durable *d);
+void durable_answer_stuck(struct core *core, const struct durable *d, struct task *task);
 /* Once a turn: results that were kept long enough, tasks for which there was no memory. */
 void durables_turn(struct core *core);
 
 /* ---- ledger.c: what is in the journal ---- */
 
-/* Append its newest record, TASK or DONE. */
+/* Append its newest record, TASK or DONE, and what else is known of it. */
 void ledger_write(struct core *core, struct durable *d);
 /* Append FORGET. */
 void ledger_write_forget(struct core *core, uint64_t id);
@@ -136,10 +151,12 @@ void ledger_turn(struct core *core);
 enum core_ask {
     ASK_NOTHING, /* it is not one: agents run it */
     ASK_SUBMIT,
+    ASK_SUBMIT_AFTER,
     ASK_WAIT,
     ASK_FORGET,
     ASK_CANCEL,
     ASK_RETRY,
+    ASK_FORGIVE,
     ASK_LIST,
     ASK_SET, /* and the two below: see constants.h */
     ASK_GET,

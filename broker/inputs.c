@@ -84,13 +84,21 @@ static void overflow(struct core *core, struct task *task)
     settle_failure(core, task, TASK_OVERFLOW, WIRE_REFUSED_TASK, &failure);
 }
 
-/* One of its inputs has changed. */
-static void changed(struct core *core, struct task *task)
+/* What durable tasks wait for is kept anyway, and bounded there. */
+static bool is_too_much(const struct core *core, const struct task *task)
+{
+    const struct session *s = task->session;
+
+    return (s != core->durables.session && s->kept > INPUTS_KEPT_BYTES) ||
+           inputs_bundle_bytes(task) > WIRE_PAYLOAD_MAX;
+}
+
+void inputs_changed(struct core *core, struct task *task)
 {
     const struct inputs *all = inputs_of(task);
     const bool blocked = task->state == TASK_BLOCKED;
 
-    if (task->session->kept > INPUTS_KEPT_BYTES || inputs_bundle_bytes(task) > WIRE_PAYLOAD_MAX)
+    if (is_too_much(core, task))
         overflow(core, task);
     else if (all->failed != 0 && !blocked)
         settle(core, task, TASK_BLOCK, NULL);
@@ -149,33 +157,57 @@ set_input(struct core *core, struct input *input, const struct wire_input *wire,
     return 0;
 }
 
+int inputs_hold(struct core *core, struct task *task, uint32_t count)
+{
+    struct inputs *all = NULL;
+
+    if (need_terms(task) == 0)
+        all = calloc(1, sizeof(*all) + count * sizeof(all->list[0]));
+    if (all == NULL)
+        return -ENOMEM;
+    task->terms->inputs = all;
+    all->count = count;
+    all->open = count;
+    for (uint32_t i = 0; i < count; i++)
+        all->list[i].taker = task;
+    settle(core, task, TASK_HOLD, NULL);
+    return 0;
+}
+
+void inputs_fill(struct task *task, uint32_t index, struct blob *blob, struct wire_bytes bytes)
+{
+    fill(&inputs_of(task)->list[index], blob, bytes);
+}
+
+void inputs_fail(struct task *task, uint32_t index)
+{
+    fail(&inputs_of(task)->list[index]);
+}
+
+void inputs_reopen(struct task *task, uint32_t index)
+{
+    clear(&inputs_of(task)->list[index]);
+}
+
 int inputs_give(struct core *core,
                 struct task *task,
                 const struct wire_run *run,
                 struct blob *frame)
 {
     struct wire_cursor body = run->inputs;
-    struct inputs *all = NULL;
     struct wire_input wire;
+    int result = inputs_hold(core, task, run->input_count);
 
-    if (need_terms(task) == 0)
-        all = calloc(1, sizeof(*all) + run->input_count * sizeof(all->list[0]));
-    if (all == NULL)
-        return -ENOMEM;
-    task->terms->inputs = all;
-    all->count = run->input_count;
-    all->open = run->input_count;
-    settle(core, task, TASK_HOLD, NULL);
-    for (uint32_t i = 0; i < all->count; i++)
-        all->list[i].taker = task;
-    for (uint32_t i = 0; i < all->count; i++) {
+    if (result != 0)
+        return result;
+    for (uint32_t i = 0; i < run->input_count; i++) {
         if (wire_get_input(&body, &wire) != 0)
             return -EPROTO;
-        const int result = set_input(core, &all->list[i], &wire, frame);
+        result = set_input(core, &inputs_of(task)->list[i], &wire, frame);
         if (result != 0)
             return result;
     }
-    changed(core, task);
+    inputs_changed(core, task);
     return 0;
 }
 
@@ -202,7 +234,7 @@ int inputs_take(struct core *core,
         const int result = set_input(core, &inputs_of(task)->list[place.index], &wire, frame);
         if (result != 0)
             return result;
-        changed(core, task);
+        inputs_changed(core, task);
     }
     return wire_read_ok(body);
 }
@@ -234,7 +266,7 @@ static void source_moved(struct core *core, struct task *task, const struct wire
             overflow(core, input->taker);
         else if (ask_client(core, input) != 0) {
             fail(input);
-            changed(core, input->taker);
+            inputs_changed(core, input->taker);
         }
     }
 }
@@ -258,7 +290,7 @@ void inputs_source_ended(struct core *core, struct task *task, const struct wire
             fill(input, copy, (struct wire_bytes){copy->data, copy->size});
         else
             fail(input);
-        changed(core, input->taker);
+        inputs_changed(core, input->taker);
     }
 }
 

@@ -51,6 +51,15 @@ struct inputs {
 NODISCARD int
 inputs_give(struct core *core, struct task *task, const struct wire_run *run, struct blob *frame);
 
+/* The same in steps, by who knows what the inputs are: a new READY task is HELD, and all of its inputs are
+ * open, -ENOMEM; one of them is there (it shares the blob), or will not come, or is open again; and
+ * what follows from that for the task: it may have ended then. */
+NODISCARD int inputs_hold(struct core *core, struct task *task, uint32_t count);
+void inputs_fill(struct task *task, uint32_t index, struct blob *blob, struct wire_bytes bytes);
+void inputs_fail(struct task *task, uint32_t index);
+void inputs_reopen(struct task *task, uint32_t index);
+void inputs_changed(struct core *core, struct task *task);
+
 /* INPUT: the client says what an input is now. -EPROTO, -ENOMEM. */
 NODISCARD int inputs_take(struct core *core,
                           struct session *s,

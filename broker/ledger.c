@@ -32,19 +32,41 @@ static void hand_out(struct core *core)
     all->appended++;
 }
 
-static int put(struct core *core, enum record_type type, uint64_t id, struct wire_bytes body)
+/* All that is put for the next so many bytes, heads included, travels in one batch. -ENOMEM. */
+static int make_room(struct core *core, size_t bytes)
 {
     struct durables *all = &core->durables;
 
-    if (all->batch != NULL && all->batch->size + body.size > BATCH_BYTES)
+    if (all->batch != NULL && all->batch->size + bytes > BATCH_BYTES)
         hand_out(core);
     if (all->batch == NULL)
-        all->batch = blob_new(RECORD_HEAD_BYTES + body.size);
-    if (all->batch == NULL || record_begin(all->batch, type, id, body.size) != 0)
-        return -ENOMEM;
-    wire_put_bytes(all->batch, body.data, body.size);
-    all->written_bytes += RECORD_HEAD_BYTES + body.size;
-    return 0;
+        all->batch = blob_new(bytes);
+    return all->batch != NULL ? blob_reserve(all->batch, bytes) : -ENOMEM;
+}
+
+/* The head of a record, whose body the caller puts behind it: there is room. */
+static void put_head(struct core *core, enum record_type type, uint64_t id, size_t body_bytes)
+{
+    /* Cannot fail: make_room() has reserved it. */
+    (void)!record_begin(core->durables.batch, type, id, body_bytes);
+    core->durables.written_bytes += RECORD_HEAD_BYTES + body_bytes;
+}
+
+static void put_after(struct core *core, const struct durable *d)
+{
+    if (d->ties == NULL)
+        return;
+    put_head(core, RECORD_AFTER, d->id, ties_bytes(d));
+    for (uint32_t i = 0; i < d->ties->count; i++)
+        wire_put_u64(core->durables.batch, d->ties->list[i].id);
+}
+
+/* Of its records: TASK or DONE, AFTER, FORGIVEN. */
+static size_t bytes_of(const struct durable *d)
+{
+    return RECORD_HEAD_BYTES + d->body->size +
+           (d->ties != NULL ? RECORD_HEAD_BYTES + ties_bytes(d) : 0) +
+           (d->forgiven ? RECORD_HEAD_BYTES : 0);
 }
 
 void ledger_remove(struct core *core, struct durable *d)
@@ -64,7 +86,7 @@ static void move_to_end(struct core *core, struct durable *d, uint64_t position)
 
     ledger_remove(core, d);
     d->position = position;
-    d->offset = all->written_bytes - (RECORD_HEAD_BYTES + d->body->size);
+    d->offset = all->written_bytes - bytes_of(d);
     DL_APPEND(all->oldest, d);
     if (all->unconfirmed == NULL)
         all->unconfirmed = d;
@@ -73,17 +95,24 @@ static void move_to_end(struct core *core, struct durable *d, uint64_t position)
 void ledger_write(struct core *core, struct durable *d)
 {
     const bool ended = d->state == DURABLE_ENDING || d->state == DURABLE_DONE;
-    const struct wire_bytes body = {d->body->data, d->body->size};
 
-    if (put(core, ended ? RECORD_DONE : RECORD_TASK, d->id, body) != 0)
+    if (make_room(core, bytes_of(d)) != 0) {
         core->durables.rewrite = true;
+    } else {
+        put_head(core, ended ? RECORD_DONE : RECORD_TASK, d->id, d->body->size);
+        wire_put_bytes(core->durables.batch, d->body->data, d->body->size);
+        put_after(core, d);
+        if (d->forgiven)
+            put_head(core, RECORD_FORGIVEN, d->id, 0);
+    }
     move_to_end(core, d, core->durables.appended + 1);
 }
 
 void ledger_write_forget(struct core *core, uint64_t id)
 {
     /* Without memory it is forgotten later: it comes back with the next start, and goes again. */
-    (void)!put(core, RECORD_FORGET, id, (struct wire_bytes){NULL, 0});
+    if (make_room(core, RECORD_HEAD_BYTES) == 0)
+        put_head(core, RECORD_FORGET, id, 0);
 }
 
 /* ---- what is in ---- */
@@ -145,7 +174,7 @@ static void rewrite(struct core *core)
 static void compact(struct core *core)
 {
     struct durables *all = &core->durables;
-    const uint64_t heads = HASH_COUNT(all->by_id) * RECORD_HEAD_BYTES;
+    const uint64_t heads = HASH_COUNT(all->by_id) * 3 * RECORD_HEAD_BYTES;
     const uint64_t most = 2 * (all->body_bytes + heads) + SLACK_BYTES;
     const uint64_t end = all->written_bytes + COMPACT_BYTES;
 
@@ -179,6 +208,19 @@ static struct blob *copy_of(struct wire_bytes bytes)
     return blob;
 }
 
+/* What else is known of a task whose record has just been read. */
+static void replay_more(struct core *core, struct durable *d, const struct record *record)
+{
+    if (d == NULL)
+        return; /* there was no memory for it, and that was noted */
+    if (record->type == RECORD_FORGIVEN)
+        d->forgiven = true;
+    else if (ties_set(core, d, record->body) != 0)
+        core_note(core, LOG_ERROR, "durable_untied",
+                  "id=%016llx msg=\"what it waits for is not readable, or out of memory\"",
+                  (unsigned long long)record->id);
+}
+
 static void replay_record(struct core *core, uint64_t position, const struct record *record)
 {
     struct durable *d = durable_find(core, record->id);
@@ -186,6 +228,8 @@ static void replay_record(struct core *core, uint64_t position, const struct rec
     core->durables.written_bytes += RECORD_HEAD_BYTES + record->body.size;
     if (record->type == RECORD_FORGET && d != NULL)
         durable_forget(core, d);
+    if (record->type == RECORD_AFTER || record->type == RECORD_FORGIVEN)
+        replay_more(core, d, record);
     if (record->type != RECORD_TASK && record->type != RECORD_DONE)
         return;
     if (durable_restore(core, d, record, copy_of(record->body)) != 0)
@@ -214,6 +258,8 @@ void ledger_open(struct core *core, uint64_t position)
     all->open = true;
     all->appended = position;
     all->unconfirmed = NULL;
+    for (struct durable *d = all->oldest; d != NULL; d = d->next)
+        ties_up(core, d);
     for (struct durable *d = all->oldest; d != NULL; d = next) {
         next = d->next;
         if (d->state == DURABLE_LIVE)

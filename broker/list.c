@@ -11,6 +11,10 @@ static enum durable_listed state_of(const struct durable *d)
         return DURABLE_LISTED_ACCEPTING;
     if (d->state == DURABLE_ENDING || d->state == DURABLE_DONE)
         return DURABLE_LISTED_ENDED;
+    if (d->task != NULL && d->task->state == TASK_HELD)
+        return DURABLE_LISTED_HELD;
+    if (d->task != NULL && d->task->state == TASK_BLOCKED)
+        return DURABLE_LISTED_BLOCKED;
     return d->task != NULL && d->task->agent != NULL ? DURABLE_LISTED_RUNNING
                                                      : DURABLE_LISTED_READY;
 }
@@ -33,6 +37,8 @@ static bool describe(const struct durable *d, bool failed_only, struct durable_e
     } else if (d->task != NULL) {
         out->attempts = d->task->attempt;
     }
+    if (out->state == DURABLE_LISTED_HELD || out->state == DURABLE_LISTED_BLOCKED)
+        out->waits_for = ties_waits_for(d);
     return !failed_only || outcome.outcome != WIRE_OK;
 }
 

@@ -26,6 +26,8 @@ enum record_type {
     RECORD_TASK,     /* a task was accepted */
     RECORD_DONE,     /* it has ended, with this outcome */
     RECORD_FORGET,   /* nobody will ask for it any more */
+    RECORD_AFTER, /* behind its TASK or DONE: what it waits for; the body is their ids, u64 each */
+    RECORD_FORGIVEN, /* behind its DONE: what waits for it goes on without it */
     RECORD_TYPE_END,
 };
 

@@ -16,13 +16,17 @@ void durable_id_text(uint64_t id, char text[DURABLE_ID_TEXT])
 }
 
 /* 0: it is not one. */
-static uint64_t read_id(const char *word)
+static uint64_t read_id(const char *word, size_t length)
 {
-    const size_t length = strlen(word);
-
-    if (length != DURABLE_ID_TEXT - 1 || strspn(word, "0123456789abcdefABCDEF") != length)
+    if (length != DURABLE_ID_TEXT - 1 || strspn(word, "0123456789abcdefABCDEF") < length)
         return 0;
     return strtoull(word, NULL, 16);
+}
+
+static void complain(const char *program, const char *word, size_t length)
+{
+    fprintf(stderr, "%s: \"%.*s\" is not an id, 16 hex digits as 'scoop submit' prints them\n",
+            program, (int)(length < 40 ? length : 40), word);
 }
 
 uint64_t *durable_read_ids(char **words, size_t count, const char *program)
@@ -34,14 +38,35 @@ uint64_t *durable_read_ids(char **words, size_t count, const char *program)
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {
-        ids[i] = read_id(words[i]);
+        ids[i] = read_id(words[i], strlen(words[i]));
         if (ids[i] != 0)
             continue;
-        fprintf(stderr, "%s: \"%.40s\" is not an id, 16 hex digits as 'scoop submit' prints them\n",
-                program, words[i]);
+        complain(program, words[i], strlen(words[i]));
         free(ids);
         return NULL;
     }
+    return ids;
+}
+
+uint64_t *durable_split_ids(const char *text, size_t *count, const char *program)
+{
+    uint64_t *ids = calloc(strlen(text) / DURABLE_ID_TEXT + 2, sizeof(*ids));
+    bool more = ids != NULL;
+
+    for (*count = 0; more; ++*count) {
+        const size_t length = strcspn(text, ",");
+
+        ids[*count] = read_id(text, length);
+        if (ids[*count] == 0) {
+            complain(program, text, length);
+            free(ids);
+            return NULL;
+        }
+        more = text[length] == ',';
+        text += length + more;
+    }
+    if (ids == NULL)
+        fprintf(stderr, "%s: out of memory\n", program);
     return ids;
 }
 

@@ -17,6 +17,9 @@ void durable_id_text(uint64_t id, char text[DURABLE_ID_TEXT]);
  * stderr says which one is wrong, or that there is none. */
 NODISCARD uint64_t *durable_read_ids(char **words, size_t count, const char *program);
 
+/* The same for ids with commas between them. */
+NODISCARD uint64_t *durable_split_ids(const char *text, size_t *count, const char *program);
+
 /* A verb that does one thing to each durable task that it names, and prints nothing when all goes
  * well. */
 struct durable_options {

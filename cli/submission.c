@@ -58,9 +58,11 @@ static int begin(const struct submission *submission,
     if (argument == NULL || command_put_words(argument, words, count) != 0)
         return complain(submission, "the command is too long");
     out->id = choose_id(submission, number);
-    out->future = scoop_submit_durable(submission->session, &submission->options,
-                                       scoop_builtin("command", SCOOP_VARIABLE, SCOOP_VARIABLE),
-                                       argument->data, argument->size, &out->id);
+    out->future =
+        scoop_submit_durable(submission->session, &submission->options,
+                             scoop_builtin(submission->strict ? "command_strict" : "command",
+                                           SCOOP_VARIABLE, SCOOP_VARIABLE),
+                             argument->data, argument->size, &out->id);
     return out->future != NULL ? 0 : complain(submission, scoop_last_error());
 }
 

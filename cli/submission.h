@@ -12,6 +12,7 @@
 struct submission {
     scoop_session *session;
     const char *program; /* begins messages */
+    bool strict;         /* an exit code other than 0 is a failure */
     const char *key;     /* names the task; with an input, "KEY/N" its Nth. NULL: random ids */
     struct scoop_options options;
 };

@@ -28,6 +28,7 @@ extern const struct verb verb_wait;
 extern const struct verb verb_result;
 extern const struct verb verb_cancel;
 extern const struct verb verb_retry;
+extern const struct verb verb_forgive;
 extern const struct verb verb_tasks;
 extern const struct verb verb_const;
 extern const struct verb verb_info;

@@ -15,6 +15,8 @@ struct submit_options {
     uint64_t retries;
     uint64_t timeout_ms;
     bool durable;
+    bool strict;
+    const char *after;
 };
 
 static const struct setting rows[] = {
@@ -50,6 +52,24 @@ static const struct setting rows[] = {
         .letter = '0',
     },
     {
+        .flag = "after",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct submit_options, after),
+        .min = 1,
+        .help =
+            "ids of durable tasks, with commas: wait until these have ended well, and read what "
+            "they\n"
+            "have written from stdin. One that fails blocks it: 'scoop retry', 'scoop forgive'",
+    },
+    {
+        .flag = "strict",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct submit_options, strict),
+        .help = "a command that ends with another exit code than 0 has failed: it may be tried "
+                "again,\n"
+                "and blocks what waits for it",
+    },
+    {
         .flag = "limit-ms",
         .type = SETTING_NUMBER,
         .offset = offsetof(struct submit_options, limit_ms),
@@ -62,7 +82,7 @@ static const struct setting rows[] = {
         .type = SETTING_NUMBER,
         .offset = offsetof(struct submit_options, retries),
         .max = SCOOP_RETRIES_MAX,
-        .help = "tries after one that could not be started",
+        .help = "tries after one that could not be started, or, with --strict, failed",
     },
     {
         .flag = "timeout-ms",
@@ -89,8 +109,15 @@ static const struct settings settings = {
     .row_count = COUNT_OF(rows),
 };
 
+/* What the tasks wait for. */
+struct after {
+    const uint64_t *ids;
+    size_t count;
+};
+
 static int submit(scoop_session *session,
                   const struct submit_options *options,
+                  const struct after *after,
                   const struct template *template,
                   struct input *input)
 {
@@ -98,11 +125,14 @@ static int submit(scoop_session *session,
         .session = session,
         .program = settings.program,
         .key = options->key,
+        .strict = options->strict,
         .options =
             {
                 .deadline_ms = (int)options->timeout_ms,
                 .limit_ms = (uint32_t)options->limit_ms,
                 .retries = (uint32_t)options->retries,
+                .after_ids = after->ids,
+                .after_id_count = after->count,
             },
     };
     const int error = input != NULL ? submission_each(&submission, template, input)
@@ -131,9 +161,17 @@ static int run(int argc, char **argv)
     if (operands_read(&operands, argv + first, (size_t)(argc - first), &template, &input,
                       &has_input) != 0)
         return EXIT_USAGE;
+    struct after after = {.count = 0};
+    uint64_t *ids CLEANUP(free_p) = NULL;
+    if (options.after != NULL) {
+        ids = durable_split_ids(options.after, &after.count, settings.program);
+        if (ids == NULL)
+            return EXIT_USAGE;
+        after.ids = ids;
+    }
     scoop_session *session = options_session(&options.broker, settings.program, &code);
     if (session != NULL)
-        code = submit(session, &options, &template, has_input ? &input : NULL);
+        code = submit(session, &options, &after, &template, has_input ? &input : NULL);
     scoop_close(session);
     input_fini(&input);
     return code;

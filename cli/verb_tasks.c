@@ -73,17 +73,34 @@ static void print_json(const struct scoop_durables *all)
 
     for (size_t i = 0; i < all->count; i++) {
         const struct scoop_durable *task = &all->list[i];
+        char waits_for[DURABLE_ID_TEXT] = "";
 
         durable_id_text(task->id, id);
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "id", id, "state", task->state,
-                            "status", scoop_strerror(task->status), "program", task->program,
-                            "function", task->function, "attempts", (json_int_t)task->attempts,
-                            "run_us", (json_int_t)task->run_us));
+        if (task->waits_for != 0)
+            durable_id_text(task->waits_for, waits_for);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "id", id,
+                                              "state", task->state, "status",
+                                              scoop_strerror(task->status), "program",
+                                              task->program, "function", task->function, "attempts",
+                                              (json_int_t)task->attempts, "run_us",
+                                              (json_int_t)task->run_us, "waits_for", waits_for));
     }
     json_dumpf(list, stdout, JSON_INDENT(2));
     printf("\n");
     json_decref(list);
+}
+
+static void print_line(const struct scoop_durable *task, const char *id)
+{
+    char other[DURABLE_ID_TEXT];
+
+    printf("%s  %-10s %5u %8.3f s  %s%s%s", id, state_of(task), task->attempts, task->run_us / 1e6,
+           task->program, task->program[0] != '\0' ? ":" : "", task->function);
+    if (task->waits_for != 0) {
+        durable_id_text(task->waits_for, other);
+        printf(" after %s", other);
+    }
+    printf("\n");
 }
 
 static void print_lines(const struct scoop_durables *all, bool ids_only)
@@ -99,9 +116,7 @@ static void print_lines(const struct scoop_durables *all, bool ids_only)
         if (ids_only)
             puts(id);
         else
-            printf("%s  %-10s %5u %8.3f s  %s%s%s\n", id, state_of(task), task->attempts,
-                   task->run_us / 1e6, task->program, task->program[0] != '\0' ? ":" : "",
-                   task->function);
+            print_line(task, id);
     }
 }
 

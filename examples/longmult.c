@@ -1,8 +1,9 @@
-/* Long multiplication as on paper, of numbers of any length: `longmult [--graph] [A B]`.
+/* Long multiplication as on paper, of numbers of any length: `longmult [--graph|--durable] [A B]`.
  *
  * take_b_apart finds the different digits of B; for each but 0 and 1 a part_multiply computes A times
  * it; add_together waits for these. Without A and B the same product in both orders: 12 tasks.
- * --graph prints the tasks for Graphviz instead. */
+ * --graph prints the tasks for Graphviz instead. --durable makes them durable tasks, which are named after
+ * their numbers: when this program is ended, they go on, and when it is started again it waits for the same. */
 #include <scoop.h>
 
 #include <stdio.h>
@@ -82,30 +83,50 @@ static void print_graph(const char *a, const char *b)
         printf("\"take_b_apart %s\" -> \"add_together %s %s\"\n", b, a, b);
 }
 
+/* "FIRST SECOND", owned by the caller. */
+static char *join(const char *first, const char *second)
+{
+    const size_t size = strlen(first) + strlen(second) + 2;
+    char *text = malloc(size);
+
+    if (text == NULL)
+        exit(1);
+    snprintf(text, size, "%s %s", first, second);
+    return text;
+}
+
 /* Start a task with the argument "A B"; the program ends when that cannot be. */
 static scoop_future *start(const struct scoop_options *options,
                            const struct scoop_function *function,
                            const char *a,
                            const char *b)
 {
-    const size_t size = strlen(a) + strlen(b) + 2;
-    char *text = malloc(size);
+    char *text = join(a, b);
+    scoop_future *future = scoop_submit_with(NULL, options, function, text, strlen(text) + 1);
 
-    if (text == NULL)
-        exit(1);
-    snprintf(text, size, "%s %s", a, b);
-    scoop_future *future = scoop_submit_with(NULL, options, function, text, size);
     free(text);
     if (future == NULL)
         exit(scoop_report());
     return future;
 }
 
+static void print_product(scoop_future *sum)
+{
+    struct scoop_bytes product;
+    size_t zeros = 0;
+
+    if (scoop_result_bytes(sum, &product) != SCOOP_OK)
+        exit(scoop_report());
+    while (zeros + 1 < product.size && ((const char *)product.data)[zeros] == '0')
+        zeros++;
+    printf("%.*s\n", (int)(product.size - zeros), (const char *)product.data + zeros);
+    scoop_future_free(sum);
+}
+
 static void multiply(const char *a, const char *b)
 {
-    struct scoop_bytes digits, product;
+    struct scoop_bytes digits;
     scoop_future *parts[8];
-    size_t zeros = 0;
 
     scoop_future *apart = start(NULL, SCOOP_HANDLE(take_b_apart), a, b);
     if (scoop_result_bytes(apart, &digits) != SCOOP_OK)
@@ -114,32 +135,71 @@ static void multiply(const char *a, const char *b)
         parts[i] = start(NULL, SCOOP_HANDLE(part_multiply), a,
                          (char[]){((const char *)digits.data)[i], '\0'});
     const struct scoop_options after = {.after = parts, .after_count = digits.size};
-    scoop_future *sum = start(&after, SCOOP_HANDLE(add_together), a, b);
-    if (scoop_result_bytes(sum, &product) != SCOOP_OK)
-        exit(scoop_report());
-    while (zeros + 1 < product.size && ((const char *)product.data)[zeros] == '0')
-        zeros++;
-    printf("%.*s\n", (int)(product.size - zeros), (const char *)product.data + zeros);
+    print_product(start(&after, SCOOP_HANDLE(add_together), a, b));
     for (size_t i = 0; i < digits.size; i++)
         scoop_future_free(parts[i]);
     scoop_future_free(apart);
-    scoop_future_free(sum);
+}
+
+/* The same as a durable task, which is safe when this returns: its id. */
+static uint64_t keep(const struct scoop_function *function,
+                     const char *a,
+                     const char *b,
+                     const uint64_t *after,
+                     size_t count)
+{
+    const struct scoop_options options = {.after_ids = after, .after_id_count = count};
+    char *text = join(a, b), *name = join(function->name, text);
+    uint64_t id = scoop_durable_id(name);
+    struct scoop_bytes nothing;
+
+    scoop_future *kept =
+        scoop_submit_durable(NULL, &options, function, text, strlen(text) + 1, &id);
+    free(text);
+    free(name);
+    if (kept == NULL || scoop_result_bytes(kept, &nothing) != SCOOP_OK)
+        exit(scoop_report());
+    scoop_future_free(kept);
+    return id;
+}
+
+static void multiply_durably(const char *a, const char *b)
+{
+    const uint64_t apart = keep(SCOOP_HANDLE(take_b_apart), a, b, NULL, 0);
+    uint64_t parts[8] = {apart}; /* an empty fan: add_together waits for this one */
+    struct scoop_bytes found;
+    char digits[8];
+    const size_t count = digits_of(b, digits);
+
+    for (size_t i = 0; i < count; i++)
+        parts[i] = keep(SCOOP_HANDLE(part_multiply), a, (char[]){digits[i], '\0'}, &apart, 1);
+    const uint64_t sum = keep(SCOOP_HANDLE(add_together), a, b, parts, count > 0 ? count : 1);
+    fprintf(stderr, "%s x %s is durable task %016llx\n", a, b, (unsigned long long)sum);
+    scoop_future *first = scoop_attach(NULL, apart), *last = scoop_attach(NULL, sum);
+    if (first == NULL || last == NULL || scoop_result_bytes(first, &found) != SCOOP_OK)
+        exit(scoop_report());
+    scoop_future_free(first);
+    print_product(last);
 }
 
 int main(int argc, char **argv)
 {
     const bool graph = argc > 1 && strcmp(argv[1], "--graph") == 0;
-    void (*const show)(const char *a, const char *b) = graph ? print_graph : multiply;
+    const bool durable = argc > 1 && strcmp(argv[1], "--durable") == 0;
+    void (*const show)(const char *a, const char *b) = graph     ? print_graph
+                                                       : durable ? multiply_durably
+                                                                 : multiply;
+    const int words_at = graph || durable ? 2 : 1;
     char first[] = "9650156169", second[] = "327358788", *both[] = {first, second};
-    char **words = argc - graph == 3 ? argv + 1 + graph : both;
+    char **words = argc - words_at == 2 ? argv + words_at : both;
 
     scoop_init(&argc, &argv);
-    if (argc - graph != 1 && argc - graph != 3)
-        return fprintf(stderr, "usage: longmult [--graph] [A B]\n") > 0 ? 2 : 1;
+    if (argc != words_at && argc - words_at != 2)
+        return fprintf(stderr, "usage: longmult [--graph|--durable] [A B]\n") > 0 ? 2 : 1;
     if (graph)
         puts("digraph longmult {");
     show(words[0], words[1]);
-    if (argc - graph == 1)
+    if (argc == words_at)
         show(words[1], words[0]);
     if (graph)
         puts("}");

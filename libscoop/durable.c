@@ -15,7 +15,7 @@
 #define ID_BYTES 8
 
 /* Room for id and function record: text is limited, see wire_put_function(). */
-#define HEAD_BYTES (ID_BYTES + 2 * (size_t)WIRE_TEXT_MAX + 64)
+#define HEAD_BYTES (ID_BYTES + 4 + 2 * (size_t)WIRE_TEXT_MAX + 64)
 
 uint64_t scoop_durable_id(const char *name)
 {
@@ -52,25 +52,51 @@ static enum scoop_status choose_id(uint64_t *id)
     return SCOOP_OK;
 }
 
-static enum scoop_status check_size(const struct scoop_function *function, size_t size)
+/* Ids that a task waits for. */
+struct after_ids {
+    const uint64_t *ids;
+    size_t count;
+};
+
+static enum scoop_status
+check(const struct scoop_function *function, size_t size, const struct after_ids *after)
 {
     const enum scoop_status status = future_check(function, size);
 
-    if (status == SCOOP_OK && size > SCOOP_DURABLE_MAX)
+    if (status != SCOOP_OK)
+        return status;
+    if (after->count > WIRE_INPUTS_MAX)
+        return error_set(SCOOP_MISUSE, "%s: option after_id_count is %zu, must be at most %d",
+                         function->name, after->count, WIRE_INPUTS_MAX);
+    if (size > SCOOP_DURABLE_MAX - after->count * ID_BYTES)
         return error_set(SCOOP_TOO_LARGE,
                          "%s: an argument of %zu bytes; a durable task has at most %zu",
-                         function->name, size, SCOOP_DURABLE_MAX);
-    return status;
+                         function->name, size, SCOOP_DURABLE_MAX - after->count * ID_BYTES);
+    return SCOOP_OK;
 }
 
-/* Id, function and argument in one. NULL: out of memory, and the last error is set. */
-static struct blob *
-request_new(uint64_t id, const struct wire_function *function, const void *argument, size_t size)
+static void put_after(struct blob *request, const struct after_ids *after)
 {
-    struct blob *request = blob_new(HEAD_BYTES + size);
+    if (after->count == 0)
+        return;
+    wire_put_u32(request, (uint32_t)after->count);
+    for (size_t i = 0; i < after->count; i++)
+        wire_put_u64(request, after->ids[i]);
+}
 
-    if (request != NULL)
+/* Id, what it waits for, function and argument in one. NULL: out of memory, and the last error is set. */
+static struct blob *request_new(uint64_t id,
+                                const struct after_ids *after,
+                                const struct wire_function *function,
+                                const void *argument,
+                                size_t size)
+{
+    struct blob *request = blob_new(HEAD_BYTES + after->count * ID_BYTES + size);
+
+    if (request != NULL) {
         wire_put_u64(request, id);
+        put_after(request, after);
+    }
     if (request == NULL || wire_put_function(request, function) != 0 ||
         blob_reserve(request, size) != 0) {
         blob_unref(request);
@@ -88,19 +114,24 @@ scoop_future *scoop_submit_durable(scoop_session *session,
                                    size_t size,
                                    uint64_t *id)
 {
+    struct scoop_options others = options != NULL ? *options : (struct scoop_options){0};
+    const struct after_ids after = {others.after_ids, others.after_id_count};
+    const char *name = after.count != 0 ? "broker.submit_after" : "broker.submit";
     const struct scoop_function *ask = NULL;
 
-    if (options != NULL && options->after_count != 0) {
-        error_set(SCOOP_MISUSE, "scoop_submit_durable: option after is for tasks of a session");
+    others.after_id_count = 0; /* they travel with the argument */
+    if (others.after_count != 0) {
+        error_set(SCOOP_MISUSE,
+                  "scoop_submit_durable: option after is for tasks of a session; see after_ids");
         return NULL;
     }
-    if (check_size(function, size) != SCOOP_OK ||
-        choose("broker.submit", &session, &ask) != SCOOP_OK || choose_id(id) != SCOOP_OK)
+    if (check(function, size, &after) != SCOOP_OK || choose(name, &session, &ask) != SCOOP_OK ||
+        choose_id(id) != SCOOP_OK)
         return NULL;
     const struct wire_function wire = function_describe(function, session_program(session));
-    struct blob *request CLEANUP(blob_unref_p) = request_new(*id, &wire, argument, size);
+    struct blob *request CLEANUP(blob_unref_p) = request_new(*id, &after, &wire, argument, size);
 
-    return request != NULL ? scoop_submit_with(session, options, ask, request->data, request->size)
+    return request != NULL ? scoop_submit_with(session, &others, ask, request->data, request->size)
                            : NULL;
 }
 
@@ -171,6 +202,11 @@ enum scoop_status scoop_durable_retry(scoop_session *session, uint64_t id, int d
     return do_by_id("broker.retry", session, id, deadline_ms);
 }
 
+enum scoop_status scoop_durable_forgive(scoop_session *session, uint64_t id, int deadline_ms)
+{
+    return do_by_id("broker.forgive", session, id, deadline_ms);
+}
+
 /* ---- the list ---- */
 
 /* The whole list in one allocation: entries, then their names behind each other. */
@@ -180,10 +216,9 @@ struct list {
 };
 
 static const char *const states[] = {
-    [DURABLE_LISTED_ACCEPTING] = "accepting",
-    [DURABLE_LISTED_READY] = "ready",
-    [DURABLE_LISTED_RUNNING] = "running",
-    [DURABLE_LISTED_ENDED] = "ended",
+    [DURABLE_LISTED_ACCEPTING] = "accepting", [DURABLE_LISTED_READY] = "ready",
+    [DURABLE_LISTED_RUNNING] = "running",     [DURABLE_LISTED_ENDED] = "ended",
+    [DURABLE_LISTED_HELD] = "waiting",        [DURABLE_LISTED_BLOCKED] = "blocked",
 };
 
 static const char *copy_name(struct wire_bytes name, char **room)
@@ -209,6 +244,7 @@ static void fill_list(struct list *list, struct wire_cursor c, size_t count)
             .status = job_status_of(entry.outcome),
             .attempts = entry.attempts,
             .run_us = entry.run_us,
+            .waits_for = entry.waits_for,
             .program = copy_name(entry.program, &room),
             .function = copy_name(entry.function, &room),
         };

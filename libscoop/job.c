@@ -14,6 +14,7 @@ static const enum scoop_status status_of[WIRE_OUTCOME_END] = {
     [WIRE_CANCELLED] = SCOOP_CANCELLED,
     [WIRE_REFUSED_TASK] = SCOOP_REFUSED,
     [WIRE_EXPIRED] = SCOOP_EXPIRED,
+    [WIRE_BLOCKED] = SCOOP_BLOCKED,
 };
 
 enum scoop_status job_status_of(enum wire_outcome outcome)

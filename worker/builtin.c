@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Codes of a command that could not be started, as shells have them. */
@@ -55,7 +56,86 @@ static void write_result(struct scoop_output *out, const struct capture *capture
         scoop_write(out, bytes->data, bytes->size);
 }
 
-SCOOP_BYTES_FUNCTION(command)
+/* What one of the inputs has for stdin: what a command has written, or any other result as it is. */
+static struct wire_bytes text_of_input(size_t index)
+{
+    struct scoop_bytes input = {NULL, 0};
+    struct command_result result;
+
+    scoop_input_bytes(index, &input);
+    if (input.size != 0 && command_get_result(input.data, input.size, &result) == 0)
+        return result.out;
+    return (struct wire_bytes){input.data, input.size};
+}
+
+static int write_all(int fd, struct wire_bytes text)
+{
+    while (text.size != 0) {
+        const ssize_t written = write(fd, text.data, text.size);
+
+        if (written < 0 && errno != EINTR)
+            return -errno;
+        text.data += written > 0 ? written : 0;
+        text.size -= written > 0 ? (size_t)written : 0;
+    }
+    return 0;
+}
+
+/* A file in memory with all inputs, one behind the other. *fd -1: there are none. */
+static int open_inputs(int *fd)
+{
+    int result = 0;
+
+    *fd = -1;
+    if (scoop_input_count() == 0)
+        return 0;
+    *fd = memfd_create("inputs", MFD_CLOEXEC);
+    if (*fd < 0)
+        return -errno;
+    for (size_t i = 0; i < scoop_input_count() && result == 0; i++)
+        result = write_all(*fd, text_of_input(i));
+    if (result == 0 && lseek(*fd, 0, SEEK_SET) != 0)
+        result = -errno;
+    return result;
+}
+
+static int run(char **words, struct capture *capture)
+{
+    int input = -1;
+    int result = open_inputs(&input);
+
+    if (result == 0)
+        result = capture_command(words, input, capture);
+    if (input >= 0)
+        close(input);
+    return result;
+}
+
+/* The last line of what it wrote to stderr, as far as it is not too long. */
+static struct wire_bytes last_line(const struct blob *err)
+{
+    const size_t most = 1000;
+    const uint8_t *end = err->data + err->size;
+
+    while (end > err->data && end[-1] == '\n')
+        end--;
+    const uint8_t *line = end;
+    while (line > err->data && line[-1] != '\n' && (size_t)(end - line) < most)
+        line--;
+    return (struct wire_bytes){line, (size_t)(end - line)};
+}
+
+static void fail_as(const struct capture *capture, const char *word)
+{
+    const struct wire_bytes why = last_line(capture->err);
+    const bool killed = capture->signal != 0;
+
+    scoop_fail((int)(killed ? 128 + capture->signal : capture->code), "command %.200s: %s %u%s%.*s",
+               word, killed ? "signal" : "exit code", killed ? capture->signal : capture->code,
+               why.size != 0 ? ": " : "", (int)why.size, (const char *)why.data);
+}
+
+static void run_command(const void *data, size_t size, bool strict, struct scoop_output *out)
 {
     struct capture capture = {0};
     char **words CLEANUP(free_p) = NULL;
@@ -65,12 +145,25 @@ SCOOP_BYTES_FUNCTION(command)
         scoop_fail(EINVAL, "command: the argument is not a command line: %s", strerror(-result));
         return;
     }
-    result = capture_command(words, &capture);
+    result = run(words, &capture);
     if (result != 0) {
         scoop_fail(result == -ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "command %.200s: %s", words[0],
                    strerror(-result));
         return;
     }
-    write_result(out, &capture);
+    if (strict && (capture.code != 0 || capture.signal != 0))
+        fail_as(&capture, words[0]);
+    else
+        write_result(out, &capture);
     capture_fini(&capture);
+}
+
+SCOOP_BYTES_FUNCTION(command)
+{
+    run_command(data, size, false, out);
+}
+
+SCOOP_BYTES_FUNCTION(command_strict)
+{
+    run_command(data, size, true, out);
 }

@@ -21,10 +21,10 @@ struct capture {
     struct blob *err;  /* owned */
 };
 
-/* Run words[0] (looked up in PATH) with stdin from /dev/null, wait for its end, and kill what is
+/* Run words[0] (looked up in PATH) with this stdin (borrowed; -1: that of this process, /dev/null), wait for its end, and kill what is
  * left of its process group. The command is killed when the calling thread ends. 0, or a
  * negative errno of exec, pipe, fork or memory; on success the caller frees with capture_fini(). */
-NODISCARD int capture_command(char *const *words, struct capture *out);
+NODISCARD int capture_command(char *const *words, int input, struct capture *out);
 
 void capture_fini(struct capture *capture);
 

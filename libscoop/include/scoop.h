@@ -266,6 +266,11 @@ struct scoop_options {
      * that functions submit on workers: those may wait themselves */
     scoop_future *const *after;
     size_t after_count;
+    /* For scoop_submit_durable() the same by ids of durable tasks, which must have been submitted before:
+     * scoop_durable_retry() and scoop_durable_forgive() release what is blocked. Such a task keeps what it
+     * waits for from being forgotten until it has ended well, or is forgotten itself. */
+    const uint64_t *after_ids;
+    size_t after_id_count;
 };
 
 #define SCOOP_RETRIES_MAX  1000
@@ -653,7 +658,7 @@ SCOOP_API enum scoop_status scoop_constant_unset(scoop_session *session, const c
  *     scoop_future *result = scoop_attach(NULL, id); // there or elsewhere, now or later
  */
 
-/* Most bytes of the argument of a durable task. */
+/* Most bytes of the argument of a durable task, with 8 more for each that it waits for. */
 #define SCOOP_DURABLE_MAX (SCOOP_PAYLOAD_MAX - ((size_t)16 << 10))
 
 /* Ask for a durable task. The future ends with SCOOP_OK and no result when it is in the journal; with
@@ -673,7 +678,8 @@ SCOOP_API scoop_future *scoop_submit_durable(scoop_session *session,
 SCOOP_API uint64_t scoop_durable_id(const char *name);
 
 /* A future that ends as the durable task with this id does, also when that has ended long ago.
- * SCOOP_REFUSED: the broker keeps none of this id. Ending this session or freeing the future
+ * SCOOP_REFUSED: the broker keeps none of this id. SCOOP_BLOCKED: it has not ended, and what it waits for did
+ * not end well (the text says which); attach again when that was retried or forgiven. Ending this session or freeing the future
  * changes nothing for the task. NULL: see scoop_submit_with(). */
 SCOOP_API scoop_future *scoop_attach(scoop_session *session, uint64_t id);
 
@@ -681,22 +687,28 @@ SCOOP_API scoop_future *scoop_attach(scoop_session *session, uint64_t id);
  * why; else as scoop_connect(). After a SCOOP_TIMEOUT ask again: doing it twice does no harm.
  *   forget  the broker drops its outcome; OK also when there is none, refused while it has not ended
  *   cancel  it ends as SCOOP_CANCELLED, and is killed if it runs; refused when it has ended
- *   retry   it runs once more, with its tries counted anew; refused when it ended well */
+ *   retry   it runs once more, with its tries counted anew, and what waits for it waits for that; refused
+ *           when it ended well
+ *   forgive it did not end well: what waits for it goes on, now and later, and gets no bytes in its place;
+ *           refused otherwise */
 SCOOP_API enum scoop_status
 scoop_durable_forget(scoop_session *session, uint64_t id, int deadline_ms);
 SCOOP_API enum scoop_status
 scoop_durable_cancel(scoop_session *session, uint64_t id, int deadline_ms);
 SCOOP_API enum scoop_status
 scoop_durable_retry(scoop_session *session, uint64_t id, int deadline_ms);
+SCOOP_API enum scoop_status
+scoop_durable_forgive(scoop_session *session, uint64_t id, int deadline_ms);
 
 struct scoop_durable {
     uint64_t id;
-    const char *state;        /* "accepting", "ready", "running", "ended" */
+    const char *state;        /* "accepting", "waiting", "blocked", "ready", "running", "ended" */
     enum scoop_status status; /* of one that has ended */
     unsigned attempts;
     uint32_t run_us;     /* of the last attempt */
     const char *program; /* "": a builtin */
     const char *function;
+    uint64_t waits_for; /* of a waiting or blocked one: which it is, or the first of them; else 0 */
 };
 
 struct scoop_durables {

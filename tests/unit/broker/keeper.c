@@ -76,8 +76,9 @@ struct world given_next_world(const struct world *before)
 
 struct end *given_asker(struct world *w)
 {
-    static const char *const names[] = {"broker.submit", "broker.wait", "broker.forget",
-                                        "broker.cancel", "broker.retry"};
+    static const char *const names[] = {"broker.submit", "broker.wait",  "broker.forget",
+                                        "broker.cancel", "broker.retry", "broker.submit_after",
+                                        "broker.forgive"};
     struct end *client = given_client(w);
 
     for (uint32_t i = 0; i < COUNT_OF(names); i++) {
@@ -142,6 +143,23 @@ void ask_with(
 void ask_for(struct world *w, struct end *client, uint32_t what, uint64_t no, uint64_t id)
 {
     ask_with(w, client, no, request(what, id, 1), what);
+}
+
+void ask_after(struct world *w, struct end *client, uint64_t no, uint64_t id, const uint64_t *after)
+{
+    struct blob *plain = request(SUBMIT, id, 1);
+    struct blob *argument = blob_new(1024);
+    uint32_t count = 0;
+
+    while (after[count] != 0)
+        count++;
+    wire_put_bytes(argument, plain->data, 8);
+    wire_put_u32(argument, count);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_u64(argument, after[i]);
+    wire_put_bytes(argument, plain->data + 8, plain->size - 8);
+    blob_unref(plain);
+    ask_with(w, client, no, argument, SUBMIT_AFTER);
 }
 
 void assert_told(const struct end *client, uint32_t count, uint64_t no, enum wire_outcome how)

@@ -7,7 +7,7 @@
 #include "world.h"
 
 /* The functions of the broker that given_asker() defines, by their number. */
-enum { SUBMIT = 1, WAIT, FORGET, CANCEL, RETRY };
+enum { SUBMIT = 1, WAIT, FORGET, CANCEL, RETRY, SUBMIT_AFTER, FORGIVE };
 
 #define KEEP_MS 20000
 
@@ -31,6 +31,10 @@ void ask_for(struct world *w, struct end *client, uint32_t what, uint64_t no, ui
 void ask_with(
     struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what);
 struct blob *request(uint32_t what, uint64_t id, size_t size);
+
+/* Ask for the durable task `id` that waits for others; their ids end with 0. A turn follows. */
+void ask_after(
+    struct world *w, struct end *client, uint64_t no, uint64_t id, const uint64_t *after);
 
 /* The client has so many results; the last is of its task `no`. */
 void assert_told(const struct end *client, uint32_t count, uint64_t no, enum wire_outcome how);
