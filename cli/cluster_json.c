@@ -59,6 +59,42 @@ json_t *workers_json(const struct scoop_cluster *cluster)
     return list;
 }
 
+/* A name that is no UTF-8 is no reason to leave out the rest. */
+static json_t *name_json(const char *name)
+{
+    json_t *text = json_string(name);
+
+    return text != NULL ? text : json_string("?");
+}
+
+static json_t *running_task_json(const struct scoop_running_task *t)
+{
+    const struct number numbers[] = {
+        {"attempt", t->attempt},
+        {"running_ms", t->run_ms},
+        {"done", t->done},
+        {"total", t->total},
+    };
+    char id[17];
+
+    snprintf(id, sizeof(id), "%016" PRIx64, t->id);
+    json_t *task =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:b}", "id", id, "program", name_json(t->program),
+                  "function", name_json(t->function), "client", name_json(t->client), "host",
+                  name_json(t->host), "waiting", t->waiting);
+    set_numbers(task, numbers, COUNT_OF(numbers));
+    return task;
+}
+
+json_t *running_json(const struct scoop_cluster *cluster)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < cluster->running_count; i++)
+        json_array_append_new(list, running_task_json(&cluster->running[i]));
+    return list;
+}
+
 void print_json(json_t *json)
 {
     json_dumpf(json, stdout, JSON_INDENT(2));

@@ -12,6 +12,9 @@ json_t *cluster_json(const struct scoop_cluster *cluster, const char *broker);
 /* An array of the workers. */
 json_t *workers_json(const struct scoop_cluster *cluster);
 
+/* An array of the tasks that run longest. */
+json_t *running_json(const struct scoop_cluster *cluster);
+
 /* Print it and free it. */
 void print_json(json_t *json);
 

@@ -49,7 +49,8 @@ static const struct settings settings = {
     .program = "scoop status",
     .about =
         "Shows the cluster: its queue, its workers, which of their slots are busy (#), what they "
-        "have done.\nWith -w also the rates, and lines that stay up to date.",
+        "have done,\nand the tasks that run longest, with their progress.\nWith -w also the rates, "
+        "and lines that stay up to date.",
     .example = "scoop status -w",
     .rows = rows,
     .row_count = COUNT_OF(rows),
@@ -87,6 +88,7 @@ static int show_once(struct status_options *options)
         json_t *root = cluster_json(cluster, broker);
 
         json_object_set_new(root, "hosts", workers_json(cluster));
+        json_object_set_new(root, "running", running_json(cluster));
         print_json(root);
     } else {
         code = print_view(cluster, broker);

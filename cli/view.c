@@ -13,12 +13,24 @@
 /* A bar has one character for each slot, as long as there are not more. */
 #define BAR_MAX 16
 
+/* That of a task's progress. */
+#define PROGRESS_BAR 20
+
 struct writing {
     const struct view *view;
     struct blob *out;
     unsigned lines;
     int error;
 };
+
+/* Names are others' words: what is not printable does not reach the terminal. */
+static void clean(char *line)
+{
+    for (; *line != '\0'; line++) {
+        if ((unsigned char)*line < ' ' || *line == 127)
+            *line = '?';
+    }
+}
 
 /* One line, cut to the screen. After an error, and below the screen, nothing is written. */
 PRINTF(2, 3) static void put_line(struct writing *w, const char *format, ...)
@@ -30,6 +42,7 @@ PRINTF(2, 3) static void put_line(struct writing *w, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    clean(line);
     if (w->error != 0 || (view->rows != 0 && w->lines == view->rows))
         return;
     size_t length = strlen(line);
@@ -69,7 +82,7 @@ static const struct scoop_worker *older(const struct view *view, const struct sc
 
 /* ---- lines ---- */
 
-static void print_uptime(uint64_t ms, char text[32])
+static void print_duration(uint64_t ms, char text[32])
 {
     const uint64_t seconds = ms / 1000;
     const unsigned hours = (unsigned)(seconds / 3600 % 24);
@@ -93,7 +106,7 @@ static void put_head(struct writing *w)
 
     for (size_t i = 0; i < now->worker_count; i++)
         busy += now->workers[i].busy;
-    print_uptime(now->uptime_ms, uptime);
+    print_duration(now->uptime_ms, uptime);
     print_rate(view, now->done, since != NULL ? since->done : 0, done);
     print_rate(view, now->failed, since != NULL ? since->failed : 0, failed);
     put_line(w, "broker   %s, up %s, version %s", view->broker, uptime, now->version);
@@ -160,6 +173,95 @@ static void put_workers(struct writing *w)
         put_worker(w, &now->workers[i], host, bars);
 }
 
+/* ---- tasks ---- */
+
+static void name_task(const struct scoop_running_task *task, char text[128])
+{
+    snprintf(text, 128, "%s%s%s", task->program, task->program[0] != '\0' ? ":" : "",
+             task->function);
+}
+
+/* "12.3 s", and from a minute on as the broker's uptime. */
+static void print_run_time(uint64_t ms, char text[32])
+{
+    if (ms < 60000)
+        snprintf(text, 32, "%.1f s", (double)ms / 1000.0);
+    else
+        print_duration(ms, text);
+}
+
+/* "######..............  30%"; without a total the number that is done. */
+static void draw_progress(const struct scoop_running_task *task, char text[64])
+{
+    char bar[PROGRESS_BAR + 1];
+
+    if (task->total == 0) {
+        snprintf(text, 64, task->done != 0 ? "%" PRIu64 " done" : "-", task->done);
+        return;
+    }
+    const uint64_t done = task->done < task->total ? task->done : task->total;
+    const double part = (double)done / (double)task->total;
+
+    memset(bar, '.', PROGRESS_BAR);
+    memset(bar, '#', (size_t)(part * PROGRESS_BAR));
+    bar[PROGRESS_BAR] = '\0';
+    snprintf(text, 64, "%s %3d%%", bar, (int)(part * 100.0));
+}
+
+struct columns {
+    int task;
+    int client;
+    int host;
+};
+
+static void widen(int *column, const char *text)
+{
+    const int length = (int)strlen(text);
+
+    *column = length > *column ? length : *column;
+}
+
+static void
+put_task(struct writing *w, const struct scoop_running_task *task, const struct columns *columns)
+{
+    char name[128];
+    char time[32];
+    char progress[64];
+
+    name_task(task, name);
+    print_run_time(task->run_ms, time);
+    draw_progress(task, progress);
+    put_line(w, "%-*s  %-*s  %-*s %4u %10s  %s%s", columns->task, name, columns->client,
+             task->client, columns->host, task->host, task->attempt, time, progress,
+             task->waiting ? "  waits for its children" : "");
+}
+
+/* Those that run longest; nothing when all are short. */
+static void put_tasks(struct writing *w)
+{
+    const struct scoop_cluster *now = w->view->now;
+    struct columns columns = {
+        .task = (int)strlen("SLOWEST TASKS"),
+        .client = (int)strlen("CLIENT"),
+        .host = (int)strlen("HOST"),
+    };
+    char name[128];
+
+    for (size_t i = 0; i < now->running_count; i++) {
+        name_task(&now->running[i], name);
+        widen(&columns.task, name);
+        widen(&columns.client, now->running[i].client);
+        widen(&columns.host, now->running[i].host);
+    }
+    if (now->running_count == 0)
+        return;
+    put_line(w, "%s", "");
+    put_line(w, "%-*s  %-*s  %-*s %4s %10s  %s", columns.task, "SLOWEST TASKS", columns.client,
+             "CLIENT", columns.host, "HOST", "TRY", "RUNNING", "PROGRESS");
+    for (size_t i = 0; i < now->running_count; i++)
+        put_task(w, &now->running[i], &columns);
+}
+
 int view_write(const struct view *view, struct blob *out)
 {
     struct writing w = {.view = view, .out = out};
@@ -170,7 +272,9 @@ int view_write(const struct view *view, struct blob *out)
         put_head(&w);
     if (view->trouble[0] != '\0')
         put_line(&w, "trouble  %s", view->trouble);
-    if (view->now != NULL)
+    if (view->now != NULL) {
         put_workers(&w);
+        put_tasks(&w);
+    }
     return w.error;
 }

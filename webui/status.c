@@ -89,6 +89,30 @@ static json_t *workers_of(const struct cluster_view *cluster, int64_t now_ms)
     return workers;
 }
 
+static json_t *running_task_of(const struct scoop_running_task *task, int64_t age_ms)
+{
+    char id[40];
+
+    snprintf(id, sizeof(id), "%016llx", (unsigned long long)task->id);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b}", "id", id, "program",
+                     text_of(task->program), "function", text_of(task->function), "client",
+                     text_of(task->client), "host", text_of(task->host), "attempt",
+                     (json_int_t)task->attempt, "running_ms",
+                     (json_int_t)task->run_ms + (json_int_t)age_ms, "done", (json_int_t)task->done,
+                     "total", (json_int_t)task->total, "waiting", task->waiting);
+}
+
+/* Those that run longest. */
+static json_t *running_of(const struct cluster_view *cluster, int64_t now_ms)
+{
+    json_t *running = json_array();
+
+    for (size_t i = 0; cluster->known != NULL && i < cluster->known->running_count; i++)
+        json_array_append_new(
+            running, running_task_of(&cluster->known->running[i], now_ms - cluster->answered_ms));
+    return running;
+}
+
 static json_t *scoop_of(const struct cluster_verdict *last, int64_t now_ms)
 {
     if (last == NULL)
@@ -110,12 +134,13 @@ char *webui_status(const struct counts_view *counts,
     char hashes[24];
 
     snprintf(hashes, sizeof(hashes), "%lld", (long long)counts->hashes);
-    json_t *status = json_pack(
-        "{s:s, s:f, s:I, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "version", settings_version(),
-        "now", (double)now_wall_ms / 1000, "coins", (json_int_t)counts->coins, "hashes", hashes,
-        "rate", rounded(counts->rate), "stale", counts->stale, "rates", history_of(counts),
-        "broker", broker_of(cluster), "tasks", tasks_of(cluster->known), "workers",
-        workers_of(cluster, now_ms), "scoop", scoop_of(cluster->last, now_ms));
+    json_t *status =
+        json_pack("{s:s, s:f, s:I, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+                  settings_version(), "now", (double)now_wall_ms / 1000, "coins",
+                  (json_int_t)counts->coins, "hashes", hashes, "rate", rounded(counts->rate),
+                  "stale", counts->stale, "rates", history_of(counts), "broker", broker_of(cluster),
+                  "tasks", tasks_of(cluster->known), "workers", workers_of(cluster, now_ms),
+                  "running", running_of(cluster, now_ms), "scoop", scoop_of(cluster->last, now_ms));
     char *text = json_dumps(status, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
 
     json_decref(status);

@@ -1,7 +1,10 @@
 """What is heard of a task while it runs: that it does, how far it is, and pieces of its result."""
 
+import json
+import os
+
 import pytest
-from programs import binary, run
+from programs import binary, eventually, run
 
 NEWS = binary("../tests/programs/news")
 
@@ -48,18 +51,51 @@ def test_many_threads_may_look_at_futures_while_these_run():
     assert on_slots("threads", 3) == "3 of 3\n"
 
 
-def test_a_flood_of_pieces_holds_up_no_function_and_does_not_grow_the_broker(start, tmp_path):
+@pytest.fixture
+def cluster(start, tmp_path):
+    """cluster(slots, ...): a broker, which has the address .url, and a worker with the programs of these tests."""
+    url, workers = f"ipc://{tmp_path}/client", f"ipc://{tmp_path}/worker"
+
+    def started(slots, env=None):
+        broker = start("scoop-broker", "--client-listen", url, "--worker-listen", workers, env=env)
+        start("scoop-worker", "run", "--broker", workers, "--slots", slots, "--programs", os.path.dirname(NEWS),
+              env=env, ready="link_open")
+        return broker
+
+    started.env = {"SCOOP_BROKER": url}
+    return started
+
+
+def test_a_flood_of_pieces_holds_up_no_function_and_does_not_grow_the_broker(cluster):
     # What the sanitizer keeps of freed memory would hide what the broker keeps.
     env = {"ASAN_OPTIONS": "abort_on_error=1:quarantine_size_mb=1"}
-    client, workers = f"ipc://{tmp_path}/client", f"ipc://{tmp_path}/worker"
-    broker = start("scoop-broker", "--client-listen", client, "--worker-listen", workers, env=env)
-    start("scoop-worker", "run", "--broker", workers, "--slots", 2, "--programs", NEWS.rsplit("/", 1)[0], env=env,
-          ready="link_open")
+    broker = cluster(2, env)
     before = broker.resident_bytes()
-    done = run(NEWS, "flood", 4000, env={"SCOOP_BROKER": client, **env}, timeout=60)
+    done = run(NEWS, "flood", 4000, env={**cluster.env, **env}, timeout=60)
     assert done.stdout == (
         "beside it: ok\nin order: 1, some: 1, bounded: 1\nok: 4000, running 0\n"), done.stderr
     assert broker.resident_bytes() - before < 24 << 20, "of 125 MiB"
+
+
+def test_status_lists_the_slowest_tasks_with_their_progress(cluster, start):
+    cluster(2)
+    start("../tests/programs/news", "steps", 4, 200, env=cluster.env, ready=None)
+
+    def status(*words):
+        return run("scoop", "status", *words, env=cluster.env).stdout
+
+    def half_done():
+        return next((task for task in json.loads(status("--json"))["running"] if task["done"] >= 2), None)
+
+    task = eventually(half_done, "the task is half done")
+    assert (task["program"], task["function"], task["client"]) == ("news", "step", "news")
+    assert (task["host"], task["attempt"], task["total"], task["waiting"]) == (os.uname().nodename, 1, 4, False)
+    assert 300 <= task["running_ms"] <= 5000
+    line = eventually(lambda: next((line for line in status().splitlines() if line.startswith("news:step ")), None),
+                      "it is listed")
+    assert line.split()[:4] == ["news:step", "news", os.uname().nodename, "1"]
+    assert line.endswith((" 50%", " 75%", "100%"))
+    eventually(lambda: "SLOWEST" not in status() and json.loads(status("--json"))["running"] == [], "it has ended")
 
 
 def test_the_example_shows_parts_of_its_result_as_they_are_found():

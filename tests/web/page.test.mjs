@@ -124,6 +124,31 @@ describe("futures", () => {
   });
 });
 
+describe("slowest tasks", () => {
+  const bar = () => page.locator("#running [role=progressbar]");
+
+  test("a task that runs for a while is shown with its progress until it ends", async () => {
+    assert.ok(await page.locator("#slowest").isHidden());
+    stack.startProgram("progress", "14000000");
+    await eventually("it is there", async () => (await bar().count()) === 1);
+    assert.match(await text("#running"), /progress:count_primes/);
+    const early = Number(await bar().getAttribute("aria-valuenow"));
+    await eventually("it is farther", async () => Number(await bar().getAttribute("aria-valuenow")) > early, 20000);
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      const view = await openPage({ viewport, colorScheme: size === "desktop" ? "dark" : "light" });
+      await eventually("it is there, too", () => view.locator("#slowest").isVisible());
+      const path = join(BUILD, "screenshots", `slowest-${size}.png`);
+      await view.screenshot({ path, fullPage: true });
+      const wide = await view.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(wide <= 0, `${wide} px too wide`);
+      assert.deepEqual(await view.evaluate(contrastFailures), []);
+      await view.context().close();
+    }
+    await eventually("it is gone", () => page.locator("#slowest").isHidden(), 60000);
+    assert.deepEqual(complaints, []);
+  });
+});
+
 describe("looks", () => {
   for (const [size, viewport] of Object.entries(SIZES)) {
     for (const colorScheme of ["light", "dark"]) {

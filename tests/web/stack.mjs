@@ -96,7 +96,13 @@ export class Stack {
   }
 
   startWorker(name) {
-    this.run(name, "scoop-worker", ["run", "--broker", `ipc://${this.folder}/worker`, "--slots", "2"]);
+    const programs = ["--programs", join(BUILD, "bin/examples")];
+    this.run(name, "scoop-worker", ["run", "--broker", `ipc://${this.folder}/worker`, "--slots", "2", ...programs]);
+  }
+
+  // A program whose functions run on the workers.
+  startProgram(name, ...args) {
+    this.run(name, `examples/${name}`, args, { SCOOP_BROKER: `ipc://${this.folder}/client` });
   }
 
   startMiner() {

@@ -250,6 +250,63 @@ function showWorkers(status) {
   tellNews(workers);
 }
 
+// A bar as far as the function says it is; without a total the number that is done.
+function progressCell(task) {
+  const td = cell("progress");
+  const box = document.createElement("div");
+  const part = task.total > 0 ? Math.min(1, task.done / task.total) : null;
+  box.className = "slots";
+  if (part !== null) {
+    const bar = document.createElement("div");
+    const filled = document.createElement("b");
+    bar.className = "bar";
+    bar.setAttribute("role", "progressbar");
+    bar.setAttribute("aria-label", task.function);
+    bar.setAttribute("aria-valuenow", Math.floor(100 * part));
+    filled.style.width = `${100 * part}%`;
+    bar.append(filled);
+    box.append(bar, `${Math.floor(100 * part)} %`);
+  } else if (task.done > 0) {
+    box.append(`${group.format(task.done)} done`);
+  } else {
+    box.append(task.waiting ? "" : "–");
+  }
+  if (task.waiting) box.append(" waits for its children");
+  td.append(box);
+  return td;
+}
+
+function runTime(ms) {
+  if (ms < 60e3) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.floor(ms / 1000);
+  const two = (value) => String(value).padStart(2, "0");
+  return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+function taskRow(task) {
+  const row = document.createElement("tr");
+  row.setAttribute("role", "row");
+  row.dataset.task = task.id;
+  row.append(
+    cell("host", task.program ? `${task.program}:${task.function}` : task.function),
+    cell("", task.client, "Client"),
+    cell("", task.host, "Host"),
+    progressCell(task),
+    cell("number", group.format(task.attempt), "Try"),
+    cell("number", runTime(task.running_ms), "Running for"),
+  );
+  return row;
+}
+
+// Only while there is something that has run for a while.
+function showTasks(status) {
+  const count = status.running.length;
+  at("running").replaceChildren(...status.running.map(taskRow));
+  at("slowest").hidden = count === 0;
+  at("slowest").querySelector("table").classList.toggle("old", !status.broker.up);
+  show("slowest-note", count === 1 ? "the task that runs longest" : `the ${count} tasks that run longest`);
+}
+
 function showLink(id, up, text) {
   at(id).dataset.state = up ? "up" : "down";
   at(id).querySelector("b").textContent = text;
@@ -284,6 +341,7 @@ async function refresh() {
     showMining(status);
     showScoop(status.scoop);
     showWorkers(status);
+    showTasks(status);
     offerComputing(status);
   } catch (error) {
     showAlert(`The page's own server does not answer: ${error.message}`);

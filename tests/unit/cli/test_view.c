@@ -99,3 +99,46 @@ Test(view, tells_trouble_beside_the_last_known_state)
     view.now = NULL;
     cr_assert_str_eq(written(), "broker   b:5555\ntrouble  gone");
 }
+
+Test(view, lists_the_slowest_tasks_with_their_progress)
+{
+    const struct scoop_running_task tasks[] = {
+        {.run_ms = 3723000,
+         .done = 1,
+         .total = 4,
+         .attempt = 2,
+         .function = "f",
+         .program = "p",
+         .client = "p",
+         .host = "w1"},
+        {.run_ms = 12345,
+         .done = 7,
+         .attempt = 1,
+         .waiting = true,
+         .function = "command",
+         .program = "",
+         .client = "scoop map",
+         .host = "longer"},
+        {.attempt = 1,
+         .done = 9,
+         .total = 3,
+         .function = "f",
+         .program = "p",
+         .client = "",
+         .host = ""},
+    };
+
+    now.running = tasks;
+    now.running_count = 2;
+    const char *list = strstr(written(), "\n\nSLOWEST");
+    cr_assert_not_null(list);
+    cr_assert_str_eq(
+        list, "\n\n"
+              "SLOWEST TASKS  CLIENT     HOST    TRY    RUNNING  PROGRESS\n"
+              "p:f            p          w1        2    1:02:03  #####...............  25%\n"
+              "command        scoop map  longer    1     12.3 s  7 done  waits for its children");
+    now.running = tasks + 2;
+    now.running_count = 1;
+    cr_assert_not_null(strstr(written(), "0.0 s  #################### 100%"), "%s", text);
+    cr_assert_not_null(strstr(text, "a?[2J "), "names cannot write to the terminal");
+}

@@ -73,6 +73,7 @@ Test(status, of_a_broker_that_never_answered_is_complete_too)
     cr_assert(json_is_null(json_array_get(rates, 0)));
     cr_assert_float_eq(json_real_value(json_array_get(rates, 1)), 1.5, 1e-9);
     cr_assert_eq(json_array_size(json_object_get(status, "workers")), 0);
+    cr_assert_eq(json_array_size(json_object_get(status, "running")), 0);
     cr_assert(json_is_null(json_object_get(status, "scoop")));
     json_decref(status);
 }
@@ -84,8 +85,27 @@ Test(status, shows_workers_tasks_and_the_last_computation)
         {.host = "w1", .version = "1", .state = "ready", .slots = 2, .busy = 1, .done = 7},
         {.host = "w2", .version = "1", .state = "lost", .slots = 2, .silent_ms = 4000},
     };
+    const struct scoop_running_task running[] = {
+        {.id = 5,
+         .run_ms = 2000,
+         .done = 1,
+         .total = 4,
+         .attempt = 2,
+         .function = "f",
+         .program = "p\xff",
+         .client = "c",
+         .host = "w1"},
+    };
     const struct scoop_cluster known = {
-        .version = "1", .ready = 3, .leased = 2, .done = 7, .worker_count = 2, .workers = workers};
+        .version = "1",
+        .ready = 3,
+        .leased = 2,
+        .done = 7,
+        .worker_count = 2,
+        .workers = workers,
+        .running_count = 1,
+        .running = running,
+    };
     const struct cluster_verdict last = {
         .computed = true, .equal = true, .count = 1000, .parallel_ns = 2500, .ended_ms = 49000};
     const struct cluster_view cluster = {
@@ -94,7 +114,12 @@ Test(status, shows_workers_tasks_and_the_last_computation)
     const json_t *tasks = json_object_get(status, "tasks");
     const json_t *lost = json_array_get(json_object_get(status, "workers"), 1);
     const json_t *scoop = json_object_get(status, "scoop");
+    const json_t *task = json_array_get(json_object_get(status, "running"), 0);
 
+    cr_assert_str_eq(text_at(task, "program"), "p?");
+    cr_assert_eq(number_at(task, "running_ms"), 2500);
+    cr_assert_eq(number_at(task, "done"), 1);
+    cr_assert_eq(number_at(task, "total"), 4);
     cr_assert_eq(number_at(tasks, "waiting"), 4);
     cr_assert_eq(number_at(tasks, "running"), 1);
     cr_assert_str_eq(text_at(lost, "state"), "lost");
