@@ -64,6 +64,10 @@ NODISCARD int pool_add(struct pool *pool, const struct task *task, int64_t now_m
  * -ENOENT: not as far as is known. */
 NODISCARD int pool_open_program(const struct pool *pool, const uint8_t *sha256);
 
+/* Does its program not run here? Then the task has been answered so: for those whose argument is yet to
+ * come. */
+bool pool_refuses(struct pool *pool, const struct task *task, int64_t now_ms);
+
 /* Give waiting tasks to executors, starting new ones. Every idle executor gets one before any
  * gets a second. True: call it again in the next turn, as many processes have been started in
  * this one. */

@@ -193,6 +193,18 @@ int pool_add(struct pool *pool, const struct task *task, int64_t now_ms)
     return 0;
 }
 
+bool pool_refuses(struct pool *pool, const struct task *task, int64_t now_ms)
+{
+    struct program *const program = task->function->program;
+
+    if ((program->path != NULL && program->refusal == NULL) ||
+        pool_standing(pool, program, now_ms) != PROGRAM_REFUSED)
+        return false;
+    if (pool_add(pool, task, now_ms) != 0)
+        pool->report->out_of_memory = true;
+    return true;
+}
+
 /* ---- revoking ---- */
 
 static void

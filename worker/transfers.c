@@ -61,8 +61,9 @@ static void free_transfer(struct transfer *transfer)
 
 int transfers_fetch(struct transfers *t, const struct task *task)
 {
+    if (pool_refuses(t->pool, task, clock_now_ms()))
+        return 0;
     struct transfer *const transfer = new_transfer(t, task);
-
     if (transfer == NULL)
         return -ENOMEM;
     DL_APPEND(t->waiting, transfer);

@@ -208,6 +208,30 @@ Test(transfers, end_a_task_whose_argument_is_gone_with_the_reason)
     assert_failed(WIRE_REFUSED_TASK, "its argument is not there any more: because");
 }
 
+Test(transfers, fetch_nothing_for_a_program_that_is_not_here)
+{
+    const uint8_t sha256[PROGRAM_SHA256_BYTES] = {1};
+    const struct wire_function wire = {
+        .argument_bytes = WIRE_VARIABLE,
+        .result_bytes = WIRE_VARIABLE,
+        .name = view("f"),
+    };
+    struct program *other = program_new(view("other"), sha256);
+    const struct task task = {
+        .id = 1,
+        .function = program_function(other, &wire),
+        .argument_bytes = 1000,
+        .attempt = 1,
+    };
+
+    pool.folders = "/nonexistent";
+    pool.host = "h";
+    cr_assert_eq(transfers_fetch(&transfers, &task), 0);
+    cr_assert_eq(transfers.count, 0);
+    cr_assert_eq(last_outcome().outcome, WIRE_REFUSED_TASK);
+    program_free(other);
+}
+
 Test(transfers, wait_for_memory_while_others_hold_some)
 {
     room = TRANSFERS_SPARE_BYTES + 100 * KIB;
