@@ -279,7 +279,8 @@ def test_a_missing_function_is_an_error_at_once(start, tmp_path):
     assert time.monotonic() - before_s < 3
     for end in results:
         assert (end.status, end.attempts, end.host) == ("refused", 1, HOST)
-        assert end.text == f"program witness: not on {HOST} (looked in {tmp_path})"
+        assert end.text == (f"program witness: not on {HOST} (looked in {tmp_path})"
+                            "; a broker with --allow-upload sends it")
 
 
 def test_a_different_function_is_an_error_at_once(start, tmp_path):
