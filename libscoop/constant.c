@@ -55,6 +55,8 @@ static struct place place_of(scoop_session *session)
 
 static void constant_free(struct constant *c)
 {
+    if (c->read != NULL)
+        constant_free(c->read);
     job_fini(&c->set);
     job_fini(&c->again);
     scoop_bytes_free(&c->answer, 1);
@@ -111,24 +113,33 @@ static struct constant *find(const struct place *place, const char *name)
     return found;
 }
 
-/* Put it into the table (taken). False: there is one of its name, and *own says whether we set that. */
+/* Put it into the table (taken). False: there is one of its name, and *own says whether we set that.
+ * While that is only asked for, what was read has a place behind it: the broker may know another one. */
 static bool put(const struct place *place, struct constant *c, bool *own)
 {
     pthread_mutex_lock(place->lock);
-    const struct constant *there = find(place, c->name);
+    struct constant *const there = find(place, c->name);
+    bool taken = there == NULL;
     *own = there == NULL || there->own;
-    if (there == NULL)
+    if (there == NULL) {
         HASH_ADD_STR(*place->table, name, c);
+    } else if (!c->own && !is_set(there) && there->read == NULL) {
+        there->read = c;
+        taken = true;
+    }
     pthread_mutex_unlock(place->lock);
-    if (there != NULL)
+    if (!taken)
         constant_free(c);
-    return there == NULL;
+    return taken;
 }
 
 static void take_out(const struct place *place, struct constant *c)
 {
     pthread_mutex_lock(place->lock);
     HASH_DEL(*place->table, c);
+    if (c->read != NULL)
+        HASH_ADD_STR(*place->table, name, c->read);
+    c->read = NULL;
     pthread_mutex_unlock(place->lock);
     constant_free(c);
 }
@@ -398,12 +409,14 @@ static enum scoop_status fetch(scoop_session *session, const char *name, struct 
     return SCOOP_OK;
 }
 
-/* Look it up. False: it is not known here, or not set yet. */
+/* Look it up. False: it is not known here, or ours is only asked for. */
 static bool look_up(const struct place *place, const char *name, struct scoop_bytes *out)
 {
     pthread_mutex_lock(place->lock);
     const struct constant *c = find(place, name);
-    const bool found = c != NULL && is_set(c);
+    if (c != NULL && !is_set(c))
+        c = c->read;
+    const bool found = c != NULL;
     if (found)
         *out = (struct scoop_bytes){c->value, c->size};
     pthread_mutex_unlock(place->lock);
@@ -441,6 +454,5 @@ enum scoop_status scoop_constant(scoop_session *session, const char *name, struc
     c->size = answer->size - SERIAL_BYTES;
     bool own = false;
     (void)put(&place, c, &own);
-    /* Another thread may be about to set it. */
     return look_up(&place, name, out) ? SCOOP_OK : unknown(name);
 }

@@ -20,8 +20,9 @@ struct constant {
     bool own; /* set here; the rest is of such ones */
     struct scoop_bytes request;
     struct scoop_bytes answer;
-    struct job set;   /* the first time */
-    struct job again; /* under later links */
+    struct job set;        /* the first time */
+    struct job again;      /* under later links */
+    struct constant *read; /* what the broker had before it answered that; owned, or NULL */
     UT_hash_handle hh;
 };
 

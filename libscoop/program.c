@@ -17,6 +17,7 @@
 /* Set by scoop_init(), before other threads call. */
 static struct {
     bool initialised;
+    bool executes; /* an executor: what calls here is a function */
     bool serial;
     scoop_session *session;
     pid_t pid; /* that scoop_init() ran in: a forked child has no session thread */
@@ -62,7 +63,8 @@ enum scoop_status scoop_init(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    if (executor_is_wanted())
+    program.executes = executor_is_wanted();
+    if (program.executes)
         executor_main();
     if (program.initialised)
         return program.status;
@@ -131,6 +133,8 @@ enum scoop_status program_session(scoop_session *given, scoop_session **session)
     }
     if (function_is_running())
         return nested_session(session);
+    if (program.executes)
+        return error_set(SCOOP_MISUSE, "a function makes its calls in its own thread only");
     if (!program.initialised)
         return error_set(SCOOP_MISUSE, "scoop_init() was not called");
     if (program.status != SCOOP_OK)

@@ -47,6 +47,9 @@
  *     scoop_then(), scoop_future_free()           not beside another call on the same future;
  *                                                 several threads may wait for one, and read it
  *     scoop_next(), scoop_iterator_...()          one thread at a time uses an iterator
+ *     scoop_..._free() of what a call handed out  not beside a call that uses it
+ *     inside a function: all                      the thread that runs the function; one that it has
+ *                                                 started makes no call (SCOOP_MISUSE)
  * Callbacks, sources and sinks run in the thread whose call asked for them. libscoop has a thread of
  * its own per session; no function of yours runs in it. A child process of fork() makes no call.
  *
