@@ -38,6 +38,7 @@ def cluster(start, tmp_path):
     return Cluster(start, tmp_path / "cluster")
 
 
+@pytest.mark.tsan
 def test_shared_is_the_same_serially_and_on_workers():
     total = sum(7 + 5 * x + 3 * x ** 2 + x ** 3 for x in range(1000))
     assert run("examples/shared").stdout == f"{total}\n"

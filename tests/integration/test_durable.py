@@ -202,6 +202,7 @@ def test_a_bad_setting_of_the_journal_ends_the_broker_with_one_line(tmp_path, ar
     assert ended.stderr.splitlines()[-1] == f"scoop-broker: {problem}"
 
 
+@pytest.mark.tsan
 def test_the_example_starts_in_one_program_and_finishes_in_another(idle):
     idle.start_broker()
     for _ in range(2):

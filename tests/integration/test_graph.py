@@ -82,6 +82,7 @@ def test_a_graph_goes_on_after_the_broker_was_killed_and_repeats_nothing_that_ha
     worker.stop()
 
 
+@pytest.mark.tsan
 def test_the_example_goes_on_without_the_instrument_that_failed():
     done = run("scoop", "run", "-n", "2", binary("examples/graph"), 8)
     assert done.stdout == "without instrument 8\nmean 21.571 of 7\n"

@@ -24,6 +24,7 @@ def longmult(request):
     return start
 
 
+@pytest.mark.tsan
 def test_longmult_gives_the_same_product_in_both_orders(longmult):
     done = longmult()
     assert (done.returncode, done.stdout) == (0, f"{PRODUCT}\n{PRODUCT}\n")

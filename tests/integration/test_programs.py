@@ -62,6 +62,7 @@ def test_without_a_broker_a_program_computes_serially_and_says_so_once():
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.tsan
 def test_pi_is_the_same_on_any_number_of_slots():
     program = binary("examples/pi")
     outputs = {scoop_run(program, 300, 500, options=["-n", n]).stdout for n in (1, 3)}
@@ -74,6 +75,7 @@ def test_pi_is_close():
     assert abs(float(scoop_run(binary("examples/pi")).stdout) - 3.14159) < 0.005
 
 
+@pytest.mark.tsan
 def test_words_carries_data_of_any_size(tmp_path):
     (tmp_path / "a").write_text("one three seventeen\n")
     (tmp_path / "b").write_text("x " * 1000000)
@@ -88,6 +90,7 @@ def test_words_carries_data_of_any_size(tmp_path):
     assert done.returncode == 1
 
 
+@pytest.mark.tsan
 def test_as_completed_prints_results_in_the_order_of_their_ends():
     done = scoop_run(binary("examples/as_completed"), 0.9, 0.5, 0.1, options=["-n", "3"])
     assert (done.stdout, done.stderr) == ("2: 0.1\n1: 0.5\n0: 0.9\n", "")
@@ -121,11 +124,13 @@ def test_an_example_says_what_is_wrong_with_its_arguments(line, message):
     assert done.returncode == 2
 
 
+@pytest.mark.tsan
 def test_callback_takes_every_result():
     assert scoop_run(binary("examples/callback")).stdout == "168 of 1000 are prime\n"
     assert run("examples/callback", 100).stdout == "25 of 100 are prime\n"
 
 
+@pytest.mark.tsan
 def test_errors_of_each_kind_are_told():
     lines = scoop_run(binary("examples/errors")).stdout.splitlines()
     assert lines[:2] == ["root(2): ok, code 0, 1 of its tries: ",
@@ -136,17 +141,20 @@ def test_errors_of_each_kind_are_told():
     assert run("examples/errors").stdout.splitlines() == lines[:2]
 
 
+@pytest.mark.tsan
 @pytest.mark.parametrize("limit, total", [(10, 23), (1000, 233168), (1000000, 233333166668)])
 def test_sum_multiples_is_right(limit, total):
     assert scoop_run(binary("examples/sum_multiples"), limit).stdout == f"{total}\n"
 
 
+@pytest.mark.tsan
 def test_evolve_finds_the_same_on_any_number_of_slots():
     serial = run("examples/evolve", 7).stdout
     assert re.fullmatch(r"all ones after \d+ generations\n", serial)
     assert scoop_run(binary("examples/evolve"), 7).stdout == serial
 
 
+@pytest.mark.tsan
 def test_image_finds_the_edges_of_many_files(tmp_path):
     (tmp_path / "out").mkdir()
     square = bytes([0, 0, 0, 0, 0, 200, 200, 0, 0, 200, 200, 0])
@@ -164,11 +172,13 @@ def test_image_finds_the_edges_of_many_files(tmp_path):
     assert not (tmp_path / "out/20.pgm").exists()
 
 
+@pytest.mark.tsan
 def test_map_reduce_finds_the_longest_sequence():
     assert scoop_run(binary("examples/map_reduce")).stdout == "77031: 350 steps\n"
     assert run("examples/map_reduce", 0).stdout == "0: 0 steps\n"
 
 
+@pytest.mark.tsan
 def test_map_scan_is_the_same_serially():
     serial = run("examples/map_scan").stdout
     assert serial.startswith("lowest -719 on day 242, highest ")
