@@ -23,6 +23,11 @@ else()
   target_compile_definitions(project_options INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3>)
 endif()
 
+option(VALGRIND "tell valgrind of the stacks of executors" OFF)
+if(VALGRIND)
+  target_compile_definitions(project_options INTERFACE HAVE_VALGRIND)
+endif()
+
 option(WERROR "warnings are errors (CI on, packagers off)" OFF)
 if(WERROR)
   target_compile_options(project_options INTERFACE -Werror)

@@ -17,6 +17,9 @@ TEST_PACKAGES=(
     python3-zmq redis-server openssh-server openssh-client curl httping procps iproute2 graphviz
 )
 
+# To run ./check valgrind.
+VALGRIND_PACKAGES=(valgrind)
+
 # To run the web tests; node and npm come from here only where there are none.
 WEB_PACKAGES=(chromium fonts-dejavu-core)
 NODE_PACKAGES=(nodejs npm)

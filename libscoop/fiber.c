@@ -118,12 +118,15 @@ static uint64_t control_words(void)
 #ifdef HAVE_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
+#ifdef HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
 
 /* Of the switch under way: who left, and who runs. */
 static _Thread_local struct fiber *leaving;
 static _Thread_local struct fiber *running;
 
-/* ---- sanitizers ---- */
+/* ---- sanitizers, valgrind ---- */
 
 static void announce(struct fiber *from, const struct fiber *to)
 {
@@ -146,10 +149,14 @@ static void arrived(struct fiber *here)
     (void)here;
 }
 
-static void *new_shadow(void)
+static void *new_shadow(const uint8_t *bottom, const uint8_t *end)
 {
-#ifdef HAVE_TSAN
+    (void)bottom;
+    (void)end;
+#if defined(HAVE_TSAN)
     return __tsan_create_fiber(0);
+#elif defined(HAVE_VALGRIND)
+    return (void *)(uintptr_t)VALGRIND_STACK_REGISTER(bottom, end - 1);
 #else
     return NULL;
 #endif
@@ -157,8 +164,10 @@ static void *new_shadow(void)
 
 static void free_shadow(void *shadow)
 {
-#ifdef HAVE_TSAN
+#if defined(HAVE_TSAN)
     __tsan_destroy_fiber(shadow);
+#elif defined(HAVE_VALGRIND)
+    VALGRIND_STACK_DEREGISTER((uintptr_t)shadow);
 #endif
     (void)shadow;
 }
@@ -248,7 +257,7 @@ int fiber_init(struct fiber *fiber, size_t bytes, void (*body)(void))
         .body = body,
         .bottom = stack + page,
         .size = total - page,
-        .shadow = new_shadow(),
+        .shadow = new_shadow(stack + page, stack + total),
     };
     if (mprotect(stack, page, PROT_NONE) != 0 || prepare(fiber, stack + total) != 0) {
         fiber_fini(fiber);

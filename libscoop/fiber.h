@@ -1,7 +1,8 @@
 /* Stacks that one thread switches between. What runs on one of them is set aside in the middle of a
  * call, for as long as it likes, and goes on as if nothing had been. Knows nothing of tasks.
  *
- * All fibers of a thread belong to it. The sanitizers are told of every switch. */
+ * All fibers of a thread belong to it. The sanitizers are told of every switch, and
+ * valgrind of every stack, in a build for it. */
 #ifndef LIBSCOOP_FIBER_H
 #define LIBSCOOP_FIBER_H
 
@@ -15,7 +16,7 @@ struct fiber {
     uint8_t *stack; /* mapped, a guard page at its lower end; NULL: the thread's own */
     size_t bytes;   /* of the mapping */
     void (*body)(void);
-    /* For the sanitizers. */
+    /* For the sanitizers and valgrind. */
     const void *bottom;
     size_t size;
     void *shadow;

@@ -246,6 +246,16 @@ void program_refuse(struct program *program, const char *text, int64_t now_ms)
     (void)refuse(program, "%s", text); /* without memory: it is found out again */
 }
 
+/* The link: it is what runs here, also when the file was replaced meanwhile. */
+static char *own_program(void)
+{
+#ifdef HAVE_VALGRIND
+    return realpath("/proc/self/exe", NULL); /* the link itself is valgrind */
+#else
+    return strdup("/proc/self/exe");
+#endif
+}
+
 int program_look(struct program *program, const char *folders, const char *host, int64_t now_ms)
 {
     struct stat file;
@@ -258,7 +268,7 @@ int program_look(struct program *program, const char *folders, const char *host,
     if (program->named_badly)
         return refuse(program, "program %s: that is not the base name of a file", program->name);
     if (program->name[0] == '\0') {
-        program->path = strdup("/proc/self/exe");
+        program->path = own_program();
         return program->path != NULL ? 0 : -ENOMEM;
     }
     const int found = find_file(program, folders, &file);

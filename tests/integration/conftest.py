@@ -8,7 +8,10 @@ import tempfile
 import pytest
 
 from fake_broker import FakeBroker
-from programs import Program, run
+from programs import Program, cached, run
+
+# In a build for valgrind only that; it takes minutes.
+collect_ignore = [] if cached("VALGRIND") == "ON" else ["test_valgrind.py"]
 
 
 def pytest_configure(config):
