@@ -125,6 +125,11 @@ scoop_future *scoop_submit_durable(scoop_session *session,
                   "scoop_submit_durable: option after is for tasks of a session; see after_ids");
         return NULL;
     }
+    if (others.unique != NULL) {
+        error_set(SCOOP_MISUSE, "scoop_submit_durable: option unique is for tasks of a session; a "
+                                "durable one has its id, see scoop_durable_id()");
+        return NULL;
+    }
     if (check(function, size, &after) != SCOOP_OK || choose(name, &session, &ask) != SCOOP_OK ||
         choose_id(id) != SCOOP_OK)
         return NULL;

@@ -8,6 +8,7 @@
 #include "program.h"
 #include "serial.h"
 #include "session.h"
+#include "unique.h"
 
 #include <string.h>
 
@@ -136,6 +137,30 @@ enum scoop_status future_submit(scoop_session *session,
     return status;
 }
 
+/* The first one of its name is submitted, the others are it. */
+static enum scoop_status submit_unique(scoop_session *session,
+                                       const struct scoop_options *options,
+                                       const struct scoop_function *function,
+                                       struct scoop_bytes argument,
+                                       scoop_future **out)
+{
+    struct scoop_options others = *options;
+    const int64_t deadline = program_deadline_of(options);
+    struct unique *claim = NULL;
+
+    others.unique = NULL;
+    if (session_is_nested(session))
+        return error_set(SCOOP_MISUSE, "%s: option unique is not for functions on workers",
+                         function->name);
+    enum scoop_status status =
+        unique_find(session, function, options->unique, deadline, out, &claim);
+    if (status != SCOOP_OK || claim == NULL)
+        return status;
+    status = future_submit(session, &others, function, argument, deadline, out);
+    unique_settle(claim, *out);
+    return status;
+}
+
 scoop_future *scoop_submit_with(scoop_session *session,
                                 const struct scoop_options *options,
                                 const struct scoop_function *function,
@@ -147,8 +172,11 @@ scoop_future *scoop_submit_with(scoop_session *session,
 
     if (future_check(function, size) != SCOOP_OK || program_session(session, &chosen) != SCOOP_OK)
         return NULL;
-    future_submit(chosen, options, function, (struct scoop_bytes){argument, size},
-                  program_deadline_of(options), &future);
+    const struct scoop_bytes bytes = {argument, size};
+    if (options != NULL && options->unique != NULL)
+        submit_unique(chosen, options, function, bytes, &future);
+    else
+        future_submit(chosen, options, function, bytes, program_deadline_of(options), &future);
     return future;
 }
 
@@ -317,7 +345,7 @@ enum scoop_status scoop_forgive(scoop_future *failed)
 
 void scoop_future_free(scoop_future *future)
 {
-    if (future == NULL)
+    if (future == NULL || (future->job.named && !unique_leave(future)))
         return;
     callbacks_drop(future);
     if (future->session == NULL)

@@ -45,6 +45,7 @@ struct job {
     bool cancelled;         /* the caller has asked for its end */
     bool abandoned;         /* nobody waits: touch no place, ask for no argument */
     bool forgotten;         /* its caller has left it, but others wait for its result */
+    bool named;             /* of a future's job: it has a name, see unique.h */
     struct ties *ties;      /* with jobs that wait for each other, see after.h; owned; NULL: none */
     atomic_uint references; /* of a future's job: its caller, and those that wait for it */
     atomic_bool blocked;    /* it waits for one that did not end well */

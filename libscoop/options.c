@@ -21,6 +21,9 @@ enum scoop_status options_apply(struct job *job, const struct scoop_options *opt
                          job->function->name, options->after_count, WIRE_INPUTS_MAX);
     if (options->after_count != 0 && job->references == 0)
         return error_set(SCOOP_MISUSE, "%s: option after is for single tasks", job->function->name);
+    if (options->unique != NULL)
+        return error_set(SCOOP_MISUSE, "%s: option unique is for scoop_submit()",
+                         job->function->name);
     if (options->after_id_count != 0)
         return error_set(SCOOP_MISUSE, "%s: option after_ids is for durable tasks; see after",
                          job->function->name);

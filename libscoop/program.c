@@ -8,6 +8,7 @@
 #include "function.h"
 #include "nested.h"
 #include "session.h"
+#include "unique.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +80,7 @@ void scoop_fini(void)
 {
     if (program.session == NULL || program.pid != getpid())
         return;
+    unique_close(program.session);
     session_close(program.session);
     program.session = NULL;
     fail(SCOOP_SHUT_DOWN, "scoop_fini() was called");
@@ -101,6 +103,7 @@ scoop_session *scoop_open(const struct scoop_settings *settings)
 
 void scoop_close(scoop_session *session)
 {
+    unique_close(session);
     session_close(session);
 }
 

@@ -269,7 +269,13 @@ struct scoop_options {
      * that functions submit on workers: those may wait themselves */
     scoop_future *const *after;
     size_t after_count;
-    /* For scoop_submit_durable() the same by ids of durable tasks, which must have been submitted before:
+    /* For scoop_submit(): a name for the task, within this session. While a future of that name is not freed,
+     * each further submit gets the same future, whatever its argument and options, and also when it has
+     * ended, well or not; it is to be freed once for each submit. SCOOP_MISUSE: it is a task of another
+     * function. For one name over all clients, which also outlives them, use scoop_durable_id(). NULL: none.
+     * Not for tasks that functions submit. */
+    const char *unique;
+    /* For scoop_submit_durable() the same as `after` by ids of durable tasks, which must have been submitted before:
      * scoop_durable_retry() and scoop_durable_forgive() release what is blocked. Such a task keeps what it
      * waits for from being forgotten until it has ended well, or is forgotten itself. */
     const uint64_t *after_ids;

@@ -55,3 +55,15 @@ def test_cancel_says_what_became_of_the_task(tmp_path):
         "cancelled -1 1 2 cancelled while it ran, and stopped",
         "too late", "ok 0 1 0 "]
     assert (tmp_path / "marks").read_text() == "0"
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize("start", [lambda *words: options(*words, slots=2), lambda *words: run(OPTIONS, *words)],
+                         ids=["on workers", "serially"])
+def test_a_task_submitted_again_under_its_name_is_the_same_until_all_have_freed_it(start, tmp_path):
+    done = start("unique", tmp_path / "marks")
+    assert done.stdout.splitlines() == [
+        'other: option unique is "name", which is a task of attempt',
+        "attempt: option unique is for scoop_submit()",
+        "ok 1 1 0 ", "ok 1 1 0 ", "ok 2 1 0 "], done.stderr
+    assert (tmp_path / "marks").read_text() == "uu"

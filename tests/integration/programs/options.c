@@ -7,10 +7,14 @@
  *                                                         for 100 ms
  *        options priority FILE                            5 tasks behind one; FILE has their order of starting
  *        options cancel FILE                              a running task, one behind it and one that has ended;
- *                                                         prints their answers */
+ *                                                         prints their answers
+ *        options unique FILE                              a task of a name from 8 threads; its end, what a map and
+ *                                                         another function of that name are told, and how often it
+ *                                                         ran when it was freed and submitted again */
 #include <scoop.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +155,46 @@ static void cancel(const char *file)
     print_end(ended);
 }
 
+#define USERS 8
+
+SCOOP_FUNCTION(long, other, struct work work)
+{
+    return leave_mark(&work);
+}
+
+static void *submit_named(void *work)
+{
+    return submit(*(const struct work *)work, &(struct scoop_options){.unique = "name"});
+}
+
+static void unique(const char *file)
+{
+    const struct scoop_options named = {.unique = "name"};
+    struct work work = work_of(file, 'u');
+    pthread_t threads[USERS];
+    void *futures[USERS];
+    long value = 0;
+
+    work.sleep_ms = 100;
+    for (int i = 0; i < USERS; i++)
+        pthread_create(&threads[i], NULL, submit_named, &work);
+    for (int i = 0; i < USERS; i++)
+        pthread_join(threads[i], &futures[i]);
+    for (int i = 1; i < USERS; i++) {
+        if (futures[i] != futures[0])
+            puts("another future");
+        scoop_future_free(futures[i]);
+    }
+    scoop_future *again = submit(work, &named);
+    if (scoop_submit_on(NULL, &named, other, work) == NULL)
+        puts(scoop_last_error());
+    if (scoop_map_on(NULL, &named, attempt, &work, &value, 1) != SCOOP_OK)
+        puts(scoop_last_error());
+    print_end(again); /* and frees it */
+    print_end(futures[0]);
+    print_end(submit(work, &named));
+}
+
 int main(int argc, char **argv)
 {
     scoop_init(&argc, &argv);
@@ -164,6 +208,8 @@ int main(int argc, char **argv)
         priority(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "cancel") == 0)
         cancel(argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "unique") == 0)
+        unique(argv[2]);
     else
         return 2;
     return 0;
