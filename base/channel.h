@@ -141,6 +141,7 @@ struct channel_child {
     uint32_t limit_ms;
     uint16_t function;
     struct wire_options options;
+    char needs[WIRE_NEEDS_MAX + 1]; /* a text, "": nothing */
 };
 
 /* Agent -> executor: how a child ended. */

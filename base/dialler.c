@@ -26,6 +26,7 @@ struct dialler {
     uint64_t incarnation;
     uint32_t slots;
     uint32_t wants;
+    const char *resources; /* borrowed */
     const char *name;
     char host[64];
     bool open;
@@ -94,6 +95,7 @@ static void say_hello(struct dialler *d, int64_t now_ms)
         .host = text_of(d->host),
         .name = text_of(d->name),
         .version = text_of(settings_version()),
+        .resources = text_of(d->resources),
     };
     struct blob *frame = wire_frame_new(WIRE_HELLO, d->link.id, 256);
 
@@ -150,6 +152,7 @@ int dialler_new(const struct dialler_config *config, struct dialler **out)
         .incarnation = config->incarnation,
         .slots = config->slots,
         .wants = config->wants,
+        .resources = config->resources != NULL ? config->resources : "",
         .name = config->name,
         .ping_ms = PING_MS,
         .socket = zmq_socket(config->context, ZMQ_DEALER),

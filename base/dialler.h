@@ -21,10 +21,11 @@ struct dialler_config {
     /* "tcp://broker:5555" or "ipc:///run/x/broker.sock"; borrowed during the call */
     const char *endpoint;
     enum wire_role role;
-    uint64_t incarnation; /* random */
-    uint32_t slots;       /* agents; clients 0 */
-    uint32_t wants;       /* clients: see struct wire_hello; agents 0 */
-    const char *name;     /* program, or "agent"; borrowed while the dialler lives */
+    uint64_t incarnation;  /* random */
+    uint32_t slots;        /* agents; clients 0 */
+    uint32_t wants;        /* clients: see struct wire_hello; agents 0 */
+    const char *resources; /* agents: what the host has, see needs.h; clients NULL */
+    const char *name;      /* program, or "agent"; borrowed while the dialler lives */
     /* CURVE, each Z85 text of 40 characters, borrowed during the call; all NULL for ipc://, none
      * NULL for tcp:// */
     const char *server_key; /* public key of the broker */

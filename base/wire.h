@@ -24,6 +24,8 @@
 #define WIRE_TEXT_MAX      4096
 #define WIRE_FUNCTIONS_MAX 1024
 #define WIRE_SLOTS_MAX     1024
+#define WIRE_CLASSES_MAX   255 /* different needs of unfinished tasks */
+#define WIRE_NEEDS_MAX     63  /* bytes of the text of what a task needs */
 /* Of what travels in pieces; and of one of these. Above 16 MiB a single frame would hold up a link,
  * and with it the lease of its agent. A size of 1 GiB fits in 31 bits, and in the memory of a host. */
 #define WIRE_LARGE_MAX ((size_t)1 << 30)
@@ -182,6 +184,7 @@ struct wire_hello {
     struct wire_bytes host; /* text */
     struct wire_bytes name; /* text: program or "agent" */
     struct wire_bytes version;
+    struct wire_bytes resources; /* text; agents: what the host has, see needs.h; clients: "" */
 };
 NODISCARD int wire_get_hello(struct wire_cursor *c, struct wire_hello *out);
 NODISCARD int wire_put_hello(struct blob *b, const struct wire_hello *hello);
@@ -285,13 +288,14 @@ NODISCARD int wire_put_place(struct blob *b, const struct wire_place *place);
 #define WIRE_RUN_INPUTS   8U /* u32 count, and so many struct wire_input; of a run of one task */
 #define WIRE_RUN_WORKER   16U
 #define WIRE_RUN_TRACED   32U /* nothing more */
+#define WIRE_RUN_NEEDS    64U /* text: what each needs of a worker */
 /* Of each argument only the size is there: 32 bits, at most WIRE_LARGE_MAX. Its agent will want its
  * bytes. Of a function with arguments of any size, and without inputs. */
 #define WIRE_RUN_LARGE 256U
-#define WIRE_RUN_FLAGS (63U | WIRE_RUN_LARGE)
+#define WIRE_RUN_FLAGS (127U | WIRE_RUN_LARGE)
 
-#define WIRE_RUN_BYTES         24 /* of the fixed part */
-#define WIRE_RUN_OPTIONS_BYTES 23 /* of all other parts, inputs apart, at most */
+#define WIRE_RUN_BYTES         24                    /* of the fixed part */
+#define WIRE_RUN_OPTIONS_BYTES (25 + WIRE_NEEDS_MAX) /* of all other parts, inputs apart, at most */
 struct wire_run {
     uint16_t function;
     /* u16: flags */
@@ -301,6 +305,7 @@ struct wire_run {
     bool large;        /* WIRE_RUN_LARGE */
     uint64_t first_no;
     struct wire_options options;
+    struct wire_bytes needs;   /* WIRE_RUN_NEEDS: text, see needs.h; not with `worker` */
     uint32_t input_count;      /* wire_put_run(): the caller puts so many behind it */
     struct wire_cursor inputs; /* wire_get_run(): they have been checked */
 };
@@ -501,7 +506,8 @@ enum wire_worker_state {
 };
 const char *wire_worker_state_name(enum wire_worker_state state);
 
-/* STATUS: one wire_counters, then `count` workers, then a u32 and so many struct wire_running. */
+/* STATUS: one wire_counters, then `classes` of struct wire_class, then `count` workers, then a u32 and so
+ * many struct wire_running. */
 struct wire_counters {
     uint64_t epoch;
     uint64_t uptime_ms;
@@ -516,10 +522,21 @@ struct wire_counters {
     uint64_t requeued;
     uint64_t stale;
     uint32_t sessions;
+    uint16_t classes;
     struct wire_bytes version;
 };
 NODISCARD int wire_get_counters(struct wire_cursor *c, struct wire_counters *out);
 NODISCARD int wire_put_counters(struct blob *b, const struct wire_counters *counters);
+
+/* Unfinished tasks that need the same. */
+struct wire_class {
+    struct wire_bytes needs;
+    uint64_t ready;
+    uint64_t leased;
+    uint32_t able; /* workers that have it, be it taken or not */
+};
+NODISCARD int wire_get_class(struct wire_cursor *c, struct wire_class *out);
+NODISCARD int wire_put_class(struct blob *b, const struct wire_class *record);
 
 struct wire_worker {
     uint64_t incarnation;
@@ -533,6 +550,8 @@ struct wire_worker {
     uint32_t silent_ms; /* since its last frame */
     struct wire_bytes host;
     struct wire_bytes version;
+    struct wire_bytes resources; /* as in HELLO */
+    struct wire_bytes taken;     /* of these, by tasks that it holds */
 };
 NODISCARD int wire_get_worker(struct wire_cursor *c, struct wire_worker *out);
 NODISCARD int wire_put_worker(struct blob *b, const struct wire_worker *worker);

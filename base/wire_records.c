@@ -77,18 +77,20 @@ int wire_get_hello(struct wire_cursor *c, struct wire_hello *out)
     out->host = wire_get_text(c);
     out->name = wire_get_text(c);
     out->version = wire_get_text(c);
+    out->resources = wire_get_text(c);
     if (out->role == WIRE_CLIENT ? out->slots != 0 : out->slots == 0 || out->slots > WIRE_SLOTS_MAX)
         c->bad = true;
     if ((out->role != WIRE_CLIENT && out->role != WIRE_AGENT) || out->wants >> WIRE_NOTE_END != 0 ||
-        (out->role == WIRE_AGENT && out->wants != 0))
+        (out->role == WIRE_AGENT ? out->wants != 0 : out->resources.size != 0))
         c->bad = true;
     return record_ok(c);
 }
 
 int wire_put_hello(struct blob *b, const struct wire_hello *hello)
 {
-    if (blob_reserve(b, 21 + 3 * 2 + hello->host.size + hello->name.size + hello->version.size) !=
-        0)
+    const size_t texts = hello->host.size + hello->name.size + hello->version.size;
+
+    if (blob_reserve(b, 21 + 4 * 2 + texts + hello->resources.size) != 0)
         return -ENOMEM;
     wire_put_u8(b, (uint8_t)hello->role);
     wire_put_u32(b, hello->pid);
@@ -98,6 +100,7 @@ int wire_put_hello(struct blob *b, const struct wire_hello *hello)
     put_text(b, hello->host);
     put_text(b, hello->name);
     put_text(b, hello->version);
+    put_text(b, hello->resources);
     return 0;
 }
 
@@ -296,6 +299,17 @@ static void get_inputs(struct wire_cursor *c, unsigned flags, struct wire_run *o
         c->bad = wire_get_input(c, &input) != 0;
 }
 
+/* What a task needs: a text of its own limit, and not empty. */
+static void get_needs(struct wire_cursor *c, unsigned flags, struct wire_run *out)
+{
+    out->needs = (struct wire_bytes){.size = 0};
+    if ((flags & WIRE_RUN_NEEDS) == 0)
+        return;
+    out->needs = wire_get_text(c);
+    if (out->needs.size == 0 || out->needs.size > WIRE_NEEDS_MAX || out->options.worker != 0)
+        c->bad = true;
+}
+
 int wire_get_run(struct wire_cursor *c, struct wire_run *out)
 {
     out->function = wire_get_u16(c);
@@ -305,6 +319,7 @@ int wire_get_run(struct wire_cursor *c, struct wire_run *out)
     out->limit_ms = wire_get_u32(c);
     out->first_no = wire_get_u64(c);
     get_options(c, flags, &out->options);
+    get_needs(c, flags, out);
     get_inputs(c, flags, out);
     out->large = (flags & WIRE_RUN_LARGE) != 0;
     if (out->large && (out->argument_bytes != WIRE_VARIABLE || out->input_count != 0))
@@ -317,7 +332,8 @@ int wire_get_run(struct wire_cursor *c, struct wire_run *out)
 int wire_put_run(struct blob *b, const struct wire_run *run)
 {
     const unsigned flags = flags_of(&run->options) | (run->input_count != 0 ? WIRE_RUN_INPUTS : 0) |
-                           (run->large ? WIRE_RUN_LARGE : 0);
+                           (run->large ? WIRE_RUN_LARGE : 0) |
+                           (run->needs.size != 0 ? WIRE_RUN_NEEDS : 0);
 
     if (blob_reserve(b, WIRE_RUN_BYTES + WIRE_RUN_OPTIONS_BYTES) != 0)
         return -ENOMEM;
@@ -328,6 +344,8 @@ int wire_put_run(struct blob *b, const struct wire_run *run)
     wire_put_u32(b, run->limit_ms);
     wire_put_u64(b, run->first_no);
     put_options(b, flags, &run->options);
+    if (run->needs.size != 0)
+        put_text(b, run->needs);
     if (run->input_count != 0)
         wire_put_u32(b, run->input_count);
     return 0;
@@ -506,79 +524,5 @@ int wire_put_parked(struct blob *b, const struct wire_parked *parked)
         return -ENOMEM;
     wire_put_u64(b, parked->id);
     wire_put_u8(b, parked->parked ? 1 : 0);
-    return 0;
-}
-
-int wire_get_counters(struct wire_cursor *c, struct wire_counters *out)
-{
-    out->epoch = wire_get_u64(c);
-    out->uptime_ms = wire_get_u64(c);
-    out->ready = wire_get_u64(c);
-    out->leased = wire_get_u64(c);
-    out->resting = wire_get_u64(c);
-    out->held = wire_get_u64(c);
-    out->blocked = wire_get_u64(c);
-    out->accepted = wire_get_u64(c);
-    out->done = wire_get_u64(c);
-    out->failed = wire_get_u64(c);
-    out->requeued = wire_get_u64(c);
-    out->stale = wire_get_u64(c);
-    out->sessions = wire_get_u32(c);
-    out->version = wire_get_text(c);
-    return record_ok(c);
-}
-
-int wire_put_counters(struct blob *b, const struct wire_counters *counters)
-{
-    if (blob_reserve(b, 12 * 8 + 4 + 2 + counters->version.size) != 0)
-        return -ENOMEM;
-    wire_put_u64(b, counters->epoch);
-    wire_put_u64(b, counters->uptime_ms);
-    wire_put_u64(b, counters->ready);
-    wire_put_u64(b, counters->leased);
-    wire_put_u64(b, counters->resting);
-    wire_put_u64(b, counters->held);
-    wire_put_u64(b, counters->blocked);
-    wire_put_u64(b, counters->accepted);
-    wire_put_u64(b, counters->done);
-    wire_put_u64(b, counters->failed);
-    wire_put_u64(b, counters->requeued);
-    wire_put_u64(b, counters->stale);
-    wire_put_u32(b, counters->sessions);
-    put_text(b, counters->version);
-    return 0;
-}
-
-int wire_get_worker(struct wire_cursor *c, struct wire_worker *out)
-{
-    out->incarnation = wire_get_u64(c);
-    out->state = (enum wire_worker_state)get_enum(c, WIRE_WORKER_STATE_END);
-    out->pid = wire_get_u32(c);
-    out->slots = wire_get_u32(c);
-    out->busy = wire_get_u32(c);
-    out->leased = wire_get_u32(c);
-    out->done = wire_get_u64(c);
-    out->failed = wire_get_u64(c);
-    out->silent_ms = wire_get_u32(c);
-    out->host = wire_get_text(c);
-    out->version = wire_get_text(c);
-    return record_ok(c);
-}
-
-int wire_put_worker(struct blob *b, const struct wire_worker *worker)
-{
-    if (blob_reserve(b, 45 + 2 * 2 + worker->host.size + worker->version.size) != 0)
-        return -ENOMEM;
-    wire_put_u64(b, worker->incarnation);
-    wire_put_u8(b, (uint8_t)worker->state);
-    wire_put_u32(b, worker->pid);
-    wire_put_u32(b, worker->slots);
-    wire_put_u32(b, worker->busy);
-    wire_put_u32(b, worker->leased);
-    wire_put_u64(b, worker->done);
-    wire_put_u64(b, worker->failed);
-    wire_put_u32(b, worker->silent_ms);
-    put_text(b, worker->host);
-    put_text(b, worker->version);
     return 0;
 }

@@ -169,6 +169,7 @@ void agent_lease(struct core *core, struct agent *agent, struct task *task)
     timers_stop(&core->timers, task); /* it is started in time */
     task->agent = agent;
     task_list_push_back(&agent->leases, task);
+    class_take(core, task->class, agent);
     core->counters.leased++;
     if (tell_function(core, agent, task->function) != 0 || append_task(core, agent, task) != 0) {
         /* It cannot be told of its task: as good as lost, and the task goes elsewhere. */
@@ -211,6 +212,7 @@ static void unlease(struct core *core, struct task *task, bool again)
 {
     relay_forget(core, task);
     notes_end(core, task, again);
+    class_give(core, task->class, task->agent);
     task->agent->parked -= task->parked;
     task->parked = false;
     task_list_remove(&task->agent->leases, task);
@@ -358,6 +360,7 @@ void agent_close(struct core *core, struct agent *agent)
     agent->prev = NULL;
     agent->shelf = AGENT_APART;
     lose_tasks(core, agent);
+    class_release(core, agent);
     core->counters.agents--;
     core->counters.slots -= agent->slots;
     core->counters.agents_lost += !agent->left;

@@ -405,6 +405,11 @@ void ask(struct core *core, struct task *task, bool has_inputs)
         ask_refuse(core, task, "what is asked of the broker itself waits for no other task");
         return;
     }
+    if (task->class != &core->ordinary) {
+        ask_refuse(core, task,
+                   "durable tasks, and what is asked of the broker itself, have no needs");
+        return;
+    }
     switch (core->function_by_number[task->function]->ask) {
     case ASK_SET: constants_set(core, task); return;
     case ASK_GET: constants_get(core, task); return;

@@ -448,6 +448,7 @@ void core_free(struct core *core)
     forget_revoked(core);
     durables_fini(core);
     constants_fini(core);
+    classes_fini(core);
     functions_fini(core);
     timers_fini(&core->timers);
     running_fini(&core->running);
@@ -471,6 +472,11 @@ int core_keep_durables(struct core *core, int64_t keep_ms)
 void core_allow_uploads(struct core *core)
 {
     core->uploads = true;
+}
+
+void core_set_resources(struct core *core, const struct needs *resources)
+{
+    core->stock = (struct stock){.total = *resources};
 }
 
 const struct core_counters *core_counters(const struct core *core)

@@ -10,6 +10,7 @@
 #include "base/blob.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/needs.h"
 #include "base/wire.h"
 
 #include <stdbool.h>
@@ -115,6 +116,9 @@ NODISCARD int core_keep_durables(struct core *core, int64_t keep_ms);
 
 /* Before the first step: let agents have programs of the clients whose tasks they hold. */
 void core_allow_uploads(struct core *core);
+
+/* Before the first step: what the whole cluster has for tasks, beside what each agent has. */
+void core_set_resources(struct core *core, const struct needs *resources);
 
 /* Handle one event; what is to be done is appended to `effects`. */
 void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);

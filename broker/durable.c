@@ -48,7 +48,7 @@ void durables_fini(struct core *core)
             inputs_drop(d->task);
         free_durable(d);
     }
-    session_free(all->session);
+    session_free(core, all->session);
     free(all->peer);
     blob_unref(all->batch);
 }
@@ -276,9 +276,7 @@ task_for(struct core *core, const struct record_task *record, const struct funct
 {
     struct session *s = core->durables.session;
 
-    if (ready_admit(&s->ready, record->options.priority) != 0)
-        return NULL;
-    struct task *task = session_new_task(core, s, &record->options);
+    struct task *task = session_new_task(core, s, &core->ordinary, &record->options);
     if (task == NULL)
         return NULL;
     task->argument = record->argument.data;

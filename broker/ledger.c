@@ -267,6 +267,6 @@ void ledger_open(struct core *core, uint64_t position)
     }
     core_note(core, LOG_INFO, "durables_open", "kept=%llu running=%llu",
               (unsigned long long)core->counters.durable,
-              (unsigned long long)core->durables.session->ready.count);
+              (unsigned long long)core->durables.session->queued);
     ask_early(core);
 }

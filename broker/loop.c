@@ -431,6 +431,7 @@ int loop_new(const struct loop_config *config, struct loop **out, const char **e
     if (loop->core == NULL ||
         (config->journal != NULL && core_keep_durables(loop->core, config->keep_ms) != 0))
         goto fail;
+    core_set_resources(loop->core, &config->resources);
     if (config->uploads)
         core_allow_uploads(loop->core);
     *endpoint = LOOP_REVOKE_ENDPOINT;

@@ -29,6 +29,7 @@ struct loop_config {
     struct journal *journal; /* of durable tasks; borrowed while the loop lives; NULL: none */
     int64_t keep_ms;         /* their outcomes */
     bool uploads;            /* agents may have programs of clients: core_allow_uploads() */
+    struct needs resources;  /* of the whole cluster: core_set_resources() */
     struct meter *meter; /* shown the core's counters; borrowed while the loop lives; NULL: none */
 };
 

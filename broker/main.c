@@ -55,7 +55,7 @@ static int serve(const struct options *options,
                  int stop_fd,
                  struct problem *problem)
 {
-    const struct loop_config config = {
+    struct loop_config config = {
         .context = context,
         .client_listen = options->client_listen,
         .worker_listen = options->worker_listen,
@@ -68,7 +68,12 @@ static int serve(const struct options *options,
     };
     struct loop *loop = NULL;
     const char *endpoint = "";
-    int rc = loop_new(&config, &loop, &endpoint);
+    struct problem why = {.text = ""};
+    int rc = needs_parse(options->resources, &config.resources, &why);
+
+    if (rc != 0)
+        return problem_set(problem, rc, "--resources: %s", why.text);
+    rc = loop_new(&config, &loop, &endpoint);
 
     if (rc != 0)
         return problem_set(problem, rc, "cannot listen on %s: %s", endpoint, zmq_strerror(-rc));

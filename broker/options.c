@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "base/needs.h"
+
 static const struct setting rows[] = {
     {
         .flag = "workers",
@@ -143,6 +145,15 @@ static const struct setting rows[] = {
         .min = 1,
         .max = 100,
         .help = "folder for key copies, in memory if possible",
+    },
+    {
+        .flag = "resources",
+        .variable = "BROKER_RESOURCES",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct options, resources),
+        .fallback = "",
+        .max = NEEDS_TEXT_MAX,
+        .help = "what there is in the whole cluster for tasks that need it: license=2,db=4",
     },
     {
         .flag = "gone-ms",

@@ -25,6 +25,7 @@ struct options {
     uint64_t ssh_port;
     const char *ssh_user;
     const char *run_dir;
+    const char *resources;
     uint64_t gone_ms;
     const char *journal;          /* URL of Redis; "": no durable tasks */
     const char *journal_password; /* file; "": none */

@@ -166,7 +166,7 @@ static void bury_agent(struct core *core, struct agent *agent)
 {
     if (agent->peer.session != NULL)
         session_close(core, agent->peer.session);
-    session_free(steal(&agent->peer.session));
+    session_free(core, steal(&agent->peer.session));
     agent_close(core, agent);
     relay_fini(&agent->peer.relay);
     link_fini(&agent->peer.link);
@@ -176,7 +176,7 @@ static void bury_agent(struct core *core, struct agent *agent)
 static void bury_client(struct core *core, struct peer *peer)
 {
     session_close(core, peer->session);
-    session_free(peer->session);
+    session_free(core, peer->session);
     relay_fini(&peer->relay);
     link_fini(&peer->link);
     free(peer);
@@ -249,7 +249,8 @@ static struct peer *new_client(struct core *core, const struct wire_hello *hello
     return peer;
 }
 
-static struct peer *new_peer(struct core *core, const struct wire_hello *hello)
+static struct peer *
+new_peer(struct core *core, const struct wire_hello *hello, const struct needs *resources)
 {
     if (hello->role == WIRE_CLIENT)
         return new_client(core, hello);
@@ -257,6 +258,7 @@ static struct peer *new_peer(struct core *core, const struct wire_hello *hello)
 
     if (agent == NULL)
         return NULL;
+    agent->stock = (struct stock){.total = *resources};
     end_older_links(core, hello);
     core->counters.agents++;
     core->counters.slots += hello->slots;
@@ -268,7 +270,15 @@ static void admit_peer(struct core *core,
                        uint64_t link,
                        const struct wire_hello *hello)
 {
-    struct peer *peer = new_peer(core, hello);
+    struct needs resources = {.count = 0};
+    char text[NEEDS_TEXT_MAX + 2]; /* a longer one stays too long */
+
+    if (needs_parse(wire_text_copy(hello->resources, text, sizeof(text)), &resources, NULL) != 0) {
+        core->counters.malformed++;
+        core_refuse(core, event, link, WIRE_REASON_FRAME, "HELLO names resources that are none");
+        return;
+    }
+    struct peer *peer = new_peer(core, hello, &resources);
 
     if (peer == NULL) {
         core_refuse(core, event, link, WIRE_REASON_LIMIT, "the broker is out of memory");

@@ -1,8 +1,10 @@
 /* Which task goes to which agent. A session's next ready task goes to an agent with a free slot; when
  * no slot is free anywhere, tasks of short functions are leased ahead, so that agents do not wait for
- * the network. Sessions take turns, one task each. Children go before the tasks of clients, and to the
+ * the network. Classes of tasks that need different things take turns (class.h), within a class its
+ * sessions do, one task each. Children go before the tasks of clients, and to the
  * host of their parents before others: so what has begun is finished, and few tasks wait for their
- * children. Cost per task is constant: agents stand on shelves, and few are looked at. */
+ * children. Cost per task is constant: agents stand on shelves, and few are looked at; for a class that
+ * needs something all idle agents are, once in a schedule. */
 #include "state.h"
 
 #include <utlist.h>
@@ -55,37 +57,58 @@ static struct agent *parent_agent(const struct task *task)
     return peer->role == WIRE_AGENT ? agent_of(peer) : NULL;
 }
 
+/* An agent with a free slot. */
+static struct agent *pick_idle(struct core *core, struct class *class)
+{
+    struct agent *agent = core->shelves[AGENT_IDLE];
+
+    if (class->no_room_in == core->schedules)
+        return NULL;
+    while (agent != NULL && !class_fits(core, class, agent, false))
+        agent = agent->next;
+    if (agent == NULL)
+        class->no_room_in = core->schedules; /* within one schedule nothing is given back */
+    return agent;
+}
+
+/* May it get one more while all of its slots are taken? */
+static bool takes_ahead(const struct core *core, const struct agent *agent, const struct task *task)
+{
+    return has_room_ahead(agent, core->function_by_number[task->function]) &&
+           class_fits(core, task->class, agent, true);
+}
+
 static struct agent *pick_agent(struct core *core, const struct task *task)
 {
-    const struct function *const function = core->function_by_number[task->function];
     struct agent *const home = parent_agent(task);
 
-    if (home != NULL && home->shelf == AGENT_IDLE)
+    if (home != NULL && home->shelf == AGENT_IDLE && class_fits(core, task->class, home, false))
         return home;
-    if (core->shelves[AGENT_IDLE] != NULL)
-        return core->shelves[AGENT_IDLE];
-    if (home != NULL && home->shelf == AGENT_BUSY && has_room_ahead(home, function))
+    struct agent *agent = pick_idle(core, task->class);
+    if (agent != NULL)
+        return agent;
+    if (home != NULL && home->shelf == AGENT_BUSY && takes_ahead(core, home, task))
         return home;
-    struct agent *agent = core->shelves[AGENT_BUSY];
-
+    agent = core->shelves[AGENT_BUSY];
     for (int looks = 0; agent != NULL && looks < LOOKS_MAX; looks++) {
-        if (has_room_ahead(agent, function))
+        if (takes_ahead(core, agent, task))
             return agent;
         agent = agent->next;
     }
     return NULL;
 }
 
-/* Lease a task of the session whose turn it is, or of one of the next. False: no agent has room. */
-static bool lease_one(struct core *core, struct turns *turns)
+/* Lease a task of the lane whose turn it is, or of one of the next. False: no agent has room. */
+static bool lease_in_turn(struct core *core, struct class *class, struct turns *turns)
 {
     for (uint32_t misses = 0; misses < turns->count && misses < LOOKS_MAX; misses++) {
-        struct session *s = turns->next;
-        struct task *task = ready_first(&s->ready);
+        struct lane *lane = turns->next;
+        struct task *task = ready_first(&lane->ready);
         struct agent *agent = pick_agent(core, task);
 
-        turns->next = s->turn_next;
+        turns->next = lane->turn_next;
         if (agent != NULL) {
+            class_served(core, class);
             session_unqueue(core, task);
             agent_lease(core, agent, task);
             return true;
@@ -94,17 +117,32 @@ static bool lease_one(struct core *core, struct turns *turns)
     return false;
 }
 
+/* The same for the class whose turn it is, or one of the next. */
+static bool lease_one(struct core *core, bool children)
+{
+    struct class *next = NULL;
+
+    for (struct class *class = core->waiting; class != NULL; class = next) {
+        struct turns *turns = children ? &class->children : &class->clients;
+
+        next = class->turn_next;
+        if (lease_in_turn(core, class, turns))
+            return true;
+    }
+    return false;
+}
+
 static bool lease_child(struct core *core)
 {
-    if (!lease_one(core, &core->children))
+    if (!lease_one(core, true))
         return false;
-    core->child_leases += core->clients.count != 0;
+    core->child_leases += core->clients_queued != 0;
     return true;
 }
 
 static bool lease_of_client(struct core *core)
 {
-    if (!lease_one(core, &core->clients))
+    if (!lease_one(core, false))
         return false;
     core->child_leases = 0;
     return true;
@@ -114,8 +152,11 @@ void schedule(struct core *core)
 {
     bool leased = true;
 
+    core->schedules++;
     while (leased) {
         leased = core->child_leases < CLIENT_SHARE - 1 ? lease_child(core) || lease_of_client(core)
                                                        : lease_of_client(core) || lease_child(core);
     }
+    for (struct class *class = core->waiting; class != NULL; class = class->turn_next)
+        class_waits(core, class);
 }

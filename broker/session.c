@@ -1,8 +1,8 @@
 /* Sessions of clients and of agents: what they defined, what they submitted, what they get back.
- * Invariants: a session is in the ring of turns exactly while its queue is not empty; a task is in
- * its session's roster from its SUBMIT until its outcome is delivered. */
+ * Invariant: a task is in its session's roster from its SUBMIT until its outcome is delivered. */
 #include "state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int session_open(struct core *core, struct peer *peer)
@@ -13,6 +13,8 @@ int session_open(struct core *core, struct peer *peer)
     if (s == NULL)
         return -ENOMEM;
     s->peer = peer;
+    s->ordinary.session = s;
+    s->ordinary.class = &core->ordinary;
     /* An agent hands on what its tasks' children print. */
     if (peer->role == WIRE_AGENT)
         s->wants = 1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR;
@@ -22,48 +24,19 @@ int session_open(struct core *core, struct peer *peer)
     return 0;
 }
 
-void session_free(struct session *session)
+void session_free(struct core *core, struct session *session)
 {
     if (session == NULL)
         return;
     blob_unref(session->results);
     blob_unref(session->needs);
-    ready_fini(&session->ready);
+    lanes_fini(core, session);
     roster_fini(&session->tasks);
     blob_unref(session->notes);
     free(session);
 }
 
-/* ---- turns ---- */
-
-static struct turns *turns_of(struct core *core, const struct session *s)
-{
-    return s->peer->role == WIRE_AGENT ? &core->children : &core->clients;
-}
-
-static void join_turns(struct turns *turns, struct session *s)
-{
-    turns->count++;
-    if (turns->next == NULL) {
-        s->turn_next = s;
-        s->turn_prev = s;
-        turns->next = s;
-        return;
-    }
-    s->turn_next = turns->next;
-    s->turn_prev = turns->next->turn_prev;
-    s->turn_prev->turn_next = s;
-    turns->next->turn_prev = s;
-}
-
-static void leave_turns(struct turns *turns, struct session *s)
-{
-    turns->count--;
-    if (turns->next == s)
-        turns->next = s->turn_next != s ? s->turn_next : NULL;
-    s->turn_prev->turn_next = s->turn_next;
-    s->turn_next->turn_prev = s->turn_prev;
-}
+/* ---- the queue ---- */
 
 /* A task for one worker stands in no queue: it is leased to that one at once, or ends. */
 static void send_to_worker(struct core *core, struct task *task)
@@ -86,23 +59,20 @@ void session_queue(struct core *core, struct task *task, bool front)
         send_to_worker(core, task);
         return;
     }
-    if (front)
-        ready_push_front(&s->ready, task);
-    else
-        ready_push_back(&s->ready, task);
+    lane_push(core, task, front);
+    s->queued++;
     core->counters.ready++;
-    if (s->ready.count == 1)
-        join_turns(turns_of(core, s), s);
+    core->clients_queued += s->peer->role == WIRE_CLIENT;
 }
 
 void session_unqueue(struct core *core, struct task *task)
 {
     struct session *s = task->session;
 
-    ready_remove(&s->ready, task);
+    lane_remove(core, task);
+    s->queued--;
     core->counters.ready--;
-    if (s->ready.count == 0)
-        leave_turns(turns_of(core, s), s);
+    core->clients_queued -= s->peer->role == WIRE_CLIENT;
 }
 
 /* ---- frames ---- */
@@ -133,17 +103,24 @@ static int apply_options(struct core *core, struct task *task, const struct wire
     return timers_set(&core->timers, task, core->now_ms + options->expires_ms);
 }
 
-struct task *
-session_new_task(struct core *core, struct session *s, const struct wire_options *options)
+struct task *session_new_task(struct core *core,
+                              struct session *s,
+                              struct class *class,
+                              const struct wire_options *options)
 {
-    const struct session_task entry = {.task = task_new(&core->slab)};
+    struct lane *lane = lane_get(s, class, options->priority);
+    const struct session_task entry = {.task = lane != NULL ? task_new(&core->slab) : NULL};
 
     if (entry.task == NULL)
         return NULL;
     entry.task->no = s->tasks.next_no;
     entry.task->session = s;
-    if (apply_options(core, entry.task, options) == 0 && roster_add(&s->tasks, &entry) == 0)
+    if (apply_options(core, entry.task, options) == 0 && roster_add(&s->tasks, &entry) == 0) {
+        entry.task->class = class;
+        class_ref(class);
+        lane->tasks++;
         return entry.task;
+    }
     timers_stop(&core->timers, entry.task);
     task_step(entry.task, TASK_ABANDON);
     task_free(&core->slab, entry.task);
@@ -156,9 +133,24 @@ static uint64_t kept_bytes(const struct task *task)
     return task->large ? 0 : task->argument_bytes;
 }
 
+/* More classes than the broker keeps apart. */
+static void refuse_needs(struct core *core, struct task *task, struct wire_bytes needs)
+{
+    char text[240];
+
+    snprintf(text, sizeof(text),
+             "it needs \"%.*s\", and the unfinished tasks of all sessions need %d different things "
+             "already: the broker keeps no more apart",
+             (int)needs.size, (const char *)needs.data, CLASSES_MAX);
+    const struct wire_failure failure = {.text = {(const uint8_t *)text, strlen(text)}};
+
+    settle_failure(core, task, TASK_EXPIRE, WIRE_REFUSED_TASK, &failure);
+}
+
 /* Accept one task of a run. -EPROTO, -ENOMEM. */
 static int accept_task(struct core *core,
                        struct session *s,
+                       struct class *class,
                        const struct wire_run *run,
                        struct wire_cursor *body,
                        struct blob *frame)
@@ -167,7 +159,8 @@ static int accept_task(struct core *core,
 
     if (body->bad || (run->large && s->functions[run->function]->ask != ASK_NOTHING))
         return -EPROTO;
-    struct task *task = session_new_task(core, s, &run->options);
+    struct task *task =
+        session_new_task(core, s, class != NULL ? class : &core->ordinary, &run->options);
     if (task == NULL)
         return -ENOMEM;
     task->frame = run->large ? NULL : blob_ref(frame);
@@ -182,11 +175,35 @@ static int accept_task(struct core *core,
         return 0;
     }
     core->counters.accepted++;
+    if (class == NULL) {
+        refuse_needs(core, task, run->needs);
+        return 0;
+    }
     if (run->input_count != 0)
         return inputs_give(core, task, run, frame);
     /* The newest children first: depth first, so that few of their parents wait at a time. */
     session_queue(core, task, s->peer->role == WIRE_AGENT);
     return 0;
+}
+
+/* All of a run, and their class stays meanwhile. -EPROTO, -ENOMEM. */
+static int accept_run(struct core *core,
+                      struct session *s,
+                      const struct wire_run *run,
+                      struct wire_cursor *body,
+                      struct blob *frame)
+{
+    bool bad = false;
+    struct class *class = class_get(core, run->needs, &bad);
+    int result = bad ? -EPROTO : 0;
+
+    if (class != NULL)
+        class_ref(class);
+    for (uint32_t i = 0; i < run->count && result == 0; i++)
+        result = accept_task(core, s, class, run, body, frame);
+    if (class != NULL)
+        class_unref(core, class);
+    return result;
 }
 
 static bool run_is_known(const struct session *s, const struct wire_run *run)
@@ -217,15 +234,10 @@ int session_submit(struct core *core,
     while (left > 0) {
         if (wire_get_run(body, &run) != 0 || run.count > left || !run_is_known(s, &run))
             return -EPROTO;
-        if (ready_admit(&s->ready, run.options.priority) != 0)
-            return -ENOMEM;
         left -= run.count;
-        for (uint32_t i = 0; i < run.count; i++) {
-            const int result = accept_task(core, s, &run, body, frame);
-
-            if (result != 0)
-                return result;
-        }
+        const int result = accept_run(core, s, &run, body, frame);
+        if (result != 0)
+            return result;
     }
     return wire_read_ok(body);
 }
@@ -340,7 +352,7 @@ static void drop_task(struct core *core, struct task *task)
 
 void session_close(struct core *core, struct session *s)
 {
-    const uint64_t queued = s->ready.count;
+    const uint64_t queued = s->queued;
     const uint64_t others = s->tasks.open - queued;
     const struct session_task *entry = NULL;
 

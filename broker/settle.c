@@ -7,6 +7,9 @@
 
 static void forget(struct core *core, struct task *task)
 {
+    if (task->session != NULL)
+        lane_leave(core, task);
+    class_unref(core, task->class);
     inputs_drop(task);
     timers_stop(&core->timers, task);
     task_free(&core->slab, task);

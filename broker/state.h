@@ -6,11 +6,11 @@
 #include "base/link.h"
 #include "base/roster.h"
 #include "base/wire.h"
+#include "class.h"
 #include "constants.h"
 #include "core.h"
 #include "durable.h"
 #include "inputs.h"
-#include "ready.h"
 #include "relay.h"
 #include "running.h"
 #include "task.h"
@@ -61,8 +61,9 @@ struct session_task {
 
 /* What one peer submitted: a client's tasks, or the nested tasks of an agent's executors. */
 struct session {
-    struct peer *peer; /* borrowed: FUNCTION and SUBMIT came from it, RESULTS go to it */
-    struct ready_queue ready;
+    struct peer *peer;          /* borrowed: FUNCTION and SUBMIT came from it, RESULTS go to it */
+    struct lane ordinary;       /* and behind it the lanes of other classes */
+    uint64_t queued;            /* ready tasks, in all lanes */
     struct roster tasks;        /* of struct session_task: accepted and not yet delivered */
     uint64_t bytes;             /* of their arguments */
     struct blob *results;       /* frame being filled, NULL: none */
@@ -72,15 +73,7 @@ struct session {
     uint64_t kept;              /* bytes of results that are inputs of its tasks */
     struct constant *constants; /* that it has set, and that end with it; utlist DL */
     struct blob *needs;         /* frame being filled, NULL: none */
-    struct session *turn_next;  /* in its ring of turns */
-    struct session *turn_prev;
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
-};
-
-/* Sessions that have ready tasks; they take turns. */
-struct turns {
-    struct session *next; /* in a ring; NULL: there is none */
-    uint32_t count;
 };
 
 /* Where an agent stands for the scheduler. */
@@ -98,6 +91,8 @@ struct agent {
     bool draining;
     bool left; /* said BYE */
     struct task_list leases;
+    struct stock stock;     /* what it has for tasks */
+    struct class *kept_for; /* see class.h; borrowed; NULL: nobody */
     uint64_t done;
     uint64_t failed;
     struct blob *tasks; /* frames being filled, NULL: none */
@@ -129,9 +124,15 @@ struct core {
     struct peer *peers;           /* uthash by link.id */
     struct peer *dirty;
     struct peer *ended;
-    struct turns clients;
-    struct turns children; /* the sessions of agents */
-    uint32_t child_leases; /* in a row while clients had ready tasks, see schedule.c */
+    struct class ordinary;   /* of tasks that need nothing */
+    struct class *classes;   /* all others; owned; utlist DL */
+    struct class *waiting;   /* those that have ready tasks; who was served last stands last */
+    uint32_t class_count;    /* of `classes` */
+    struct class *kept_for;  /* of what the cluster has; NULL: nobody */
+    struct stock stock;      /* what the cluster has for tasks */
+    uint64_t schedules;      /* grows with each, see class->no_room_in */
+    uint64_t clients_queued; /* ready tasks of clients */
+    uint32_t child_leases;   /* in a row while there were such, see schedule.c */
     struct agent *shelves[AGENT_SHELF_END]; /* utlist DL */
     struct agent *former;                   /* lost or left in the last minute, oldest first */
     struct revoked_key *revoked;            /* uthash */
@@ -220,11 +221,13 @@ void functions_fini(struct core *core);
 /* Give the peer its session, if it has none yet. -ENOMEM. */
 NODISCARD int session_open(struct core *core, struct peer *peer);
 /* A task that is READY, in the session's roster, and in no list. NULL: out of memory. */
-NODISCARD struct task *
-session_new_task(struct core *core, struct session *s, const struct wire_options *options);
+NODISCARD struct task *session_new_task(struct core *core,
+                                        struct session *s,
+                                        struct class *class,
+                                        const struct wire_options *options);
 /* End a task of a session as its client wants it. */
 void session_cancel_task(struct core *core, struct task *task);
-void session_free(struct session *session); /* NULL is accepted */
+void session_free(struct core *core, struct session *session); /* NULL is accepted */
 /* FUNCTION and SUBMIT; -EPROTO, or -EDQUOT over a limit (then *what is a text for people). */
 NODISCARD int session_define(struct core *core, struct session *s, struct wire_cursor *body);
 NODISCARD int session_submit(struct core *core,

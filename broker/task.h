@@ -13,6 +13,7 @@
 
 struct session;
 struct agent;
+struct class;
 struct durable;
 struct task_list;
 struct terms;
@@ -74,6 +75,7 @@ struct task {
     struct task *prev;
     struct session *session; /* borrowed; NULL once revoked */
     struct agent *agent;     /* borrowed; NULL while no agent holds it */
+    struct class *class;     /* what it needs; borrowed, see class.h */
     struct terms *terms;     /* owned; NULL: nothing out of the ordinary was asked for */
     union {
         struct durable *durable; /* borrowed: what it computes; NULL: a session's own task */

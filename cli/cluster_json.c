@@ -16,6 +16,21 @@ static void set_numbers(json_t *object, const struct number *numbers, size_t cou
         json_object_set_new(object, numbers[i].name, json_integer((json_int_t)numbers[i].value));
 }
 
+static json_t *classes_json(const struct scoop_cluster *c)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < c->class_count; i++) {
+        const struct scoop_class *class = &c->classes[i];
+
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "needs", class->needs,
+                                              "ready", (json_int_t) class->ready, "leased",
+                                              (json_int_t) class->leased, "able",
+                                              (json_int_t) class->able));
+    }
+    return list;
+}
+
 json_t *cluster_json(const struct scoop_cluster *c, const char *broker)
 {
     const struct number numbers[] = {
@@ -27,6 +42,7 @@ json_t *cluster_json(const struct scoop_cluster *c, const char *broker)
     json_t *root = json_pack("{s:s, s:s}", "broker", broker, "version", c->version);
 
     set_numbers(root, numbers, COUNT_OF(numbers));
+    json_object_set_new(root, "classes", classes_json(c));
     return root;
 }
 
@@ -44,8 +60,9 @@ static json_t *worker_json(const struct scoop_worker *w)
     char incarnation[17];
 
     snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, w->incarnation);
-    json_t *worker = json_pack("{s:s, s:s, s:s, s:s}", "host", w->host, "state", w->state,
-                               "version", w->version, "incarnation", incarnation);
+    json_t *worker = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "host", w->host, "state", w->state,
+                               "version", w->version, "incarnation", incarnation, "resources",
+                               w->resources, "taken", w->taken);
     set_numbers(worker, numbers, COUNT_OF(numbers));
     return worker;
 }

@@ -61,7 +61,7 @@ static int input_error(const struct mapping *m, int error)
 /* Begin a try. */
 static int submit(struct mapping *m, struct mapping_job *job, const struct blob *words)
 {
-    const struct scoop_options options = {.limit_ms = m->limit_ms};
+    const struct scoop_options options = {.limit_ms = m->limit_ms, .needs = m->needs};
 
     job->tries++;
     job->future = scoop_submit_with(m->session, &options, m->command, words->data, words->size);

@@ -29,6 +29,7 @@ struct mapping {
     void *context;
     const char *program; /* begins messages */
     uint32_t limit_ms;   /* of the run time of each try; 0: none */
+    const char *needs;   /* what each needs of its worker; NULL: nothing */
     unsigned tries;      /* of a command that fails, at most; at least 1 */
     bool as_completed;   /* write each when it has ended, and not in input order */
     bool tag;            /* begin each line of output with the arguments and a tab */

@@ -25,6 +25,7 @@ struct map_options {
     bool tag;
     uint64_t tries;
     uint64_t limit_ms;
+    const char *needs;
     const char *joblog;
     bool resume;
     bool resume_failed;
@@ -85,6 +86,12 @@ static const struct setting rows[] = {
         .min = 1,
         .max = 4000000000,
         .help = "kill a command that runs longer",
+    },
+    {
+        ROW("needs", SETTING_TEXT, needs),
+        .min = 1,
+        .max = SCOOP_NEEDS_MAX,
+        .help = "what each command needs of its worker: gpu=1,ram=4G,ssd",
     },
     {
         ROW("joblog", SETTING_TEXT, joblog),
@@ -264,6 +271,7 @@ static int run_verb(int argc, char **argv)
         .ended = has_ended,
         .program = settings.program,
         .limit_ms = (uint32_t)options.limit_ms,
+        .needs = options.needs,
         .tries = (unsigned)options.tries,
         .as_completed = options.as_completed,
         .tag = options.tag,

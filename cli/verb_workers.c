@@ -30,22 +30,33 @@ static const struct settings settings = {
     .row_count = COUNT_OF(rows),
 };
 
+static void print_resources(const struct scoop_worker *w)
+{
+    if (w->taken[0] != '\0')
+        printf("  %s (%s)\n", w->resources, w->taken);
+    else
+        printf("%s%s\n", w->resources[0] != '\0' ? "  " : "", w->resources);
+}
+
 static void print_table(const struct scoop_cluster *cluster)
 {
     int width = 4;
+    bool any = false; /* has one of them something to show? */
 
     for (size_t i = 0; i < cluster->worker_count; i++) {
         const int length = (int)strlen(cluster->workers[i].host);
 
         width = length > width ? length : width;
+        any = any || cluster->workers[i].resources[0] != '\0';
     }
-    printf("%-*s  %-8s %5s %5s %10s %8s %9s  %s\n", width, "HOST", "STATE", "SLOTS", "BUSY", "DONE",
-           "FAILED", "LAST SEEN", "VERSION");
+    printf("%-*s  %-8s %5s %5s %10s %8s %9s  %s%s\n", width, "HOST", "STATE", "SLOTS", "BUSY",
+           "DONE", "FAILED", "LAST SEEN", "VERSION", any ? "  RESOURCES (TAKEN)" : "");
     for (size_t i = 0; i < cluster->worker_count; i++) {
         const struct scoop_worker *w = &cluster->workers[i];
 
-        printf("%-*s  %-8s %5u %5u %10" PRIu64 " %8" PRIu64 " %7.1f s  %s\n", width, w->host,
+        printf("%-*s  %-8s %5u %5u %10" PRIu64 " %8" PRIu64 " %7.1f s  %-7s", width, w->host,
                w->state, w->slots, w->busy, w->done, w->failed, w->silent_ms / 1000.0, w->version);
+        print_resources(w);
     }
 }
 

@@ -94,6 +94,22 @@ static void print_duration(uint64_t ms, char text[32])
         snprintf(text, 32, "%u:%02u:%02u", hours, minutes, (unsigned)(seconds % 60));
 }
 
+/* Tasks that wait for something that workers must have. */
+static void put_class(struct writing *w, const struct scoop_class *class)
+{
+    const bool one = class->ready == 1;
+
+    if (class->ready == 0)
+        return;
+    if (class->able == 0)
+        put_line(w, "         %" PRIu64 " task%s wait%s for %s, no worker has it", class->ready,
+                 one ? "" : "s", one ? "s" : "", class->needs);
+    else
+        put_line(w, "         %" PRIu64 " task%s wait%s for %s, %u worker%s it", class->ready,
+                 one ? "" : "s", one ? "s" : "", class->needs, class->able,
+                 class->able == 1 ? " has" : "s have");
+}
+
 static void put_head(struct writing *w)
 {
     const struct view *view = w->view;
@@ -121,6 +137,8 @@ static void put_head(struct writing *w)
                  "         %" PRIu64 " waiting for others, %" PRIu64
                  " blocked by a failure, %" PRIu64 " to be tried again",
                  now->held, now->blocked, now->resting);
+    for (size_t i = 0; i < now->class_count; i++)
+        put_class(w, &now->classes[i]);
     if (since != NULL)
         put_line(w, "rate     %s/s done, %s/s failed", done, failed);
 }

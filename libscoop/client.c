@@ -5,6 +5,7 @@
 #include "after.h"
 
 #include "function.h"
+#include "options.h"
 
 #include <string.h>
 
@@ -308,11 +309,19 @@ struct filling {
     struct wire_run run; /* its head */
 };
 
+static struct wire_bytes needs_of(const struct job *job)
+{
+    const char *text = options_needs(job);
+
+    return (struct wire_bytes){(const uint8_t *)text, strlen(text)};
+}
+
 static bool continues_run(const struct filling *f, const struct job *job, bool large)
 {
     return f->run_at != 0 && f->run.large == large && after_count(job) == 0 &&
            f->run.function == job->function->number && f->run.limit_ms == job->limit_ms &&
-           wire_options_equal(&f->run.options, &job->options);
+           wire_options_equal(&f->run.options, &job->options) &&
+           f->run.needs.data == needs_of(job).data;
 }
 
 /* Bytes that one argument takes in a run. */
@@ -430,6 +439,7 @@ static int put_run(struct filling *f, const struct span *span, uint32_t n, uint6
         .large = large,
         .first_no = first_no,
         .options = job->options,
+        .needs = needs_of(job),
         .input_count = after_count(job),
     };
 

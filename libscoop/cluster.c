@@ -53,11 +53,38 @@ take_worker(struct cluster *c, struct scoop_worker *out, const struct wire_worke
         .busy = worker->busy,
         .leased = worker->leased,
         .silent_ms = worker->silent_ms,
+        .resources = keep_text(c, worker->resources),
+        .taken = keep_text(c, worker->taken),
     };
     if (worker->state == WIRE_WORKER_LOST || worker->state == WIRE_WORKER_LEFT)
         return;
     c->head.alive++;
     c->head.slots += worker->slots;
+}
+
+static int take_classes(struct cluster *c,
+                        struct scoop_class *classes,
+                        uint16_t count,
+                        struct wire_cursor *body)
+{
+    struct wire_class record;
+
+    if (count > WIRE_CLASSES_MAX)
+        return -EPROTO;
+    c->head.classes = classes;
+    for (uint16_t i = 0; i < count; i++) {
+        if (wire_get_class(body, &record) != 0)
+            return -EPROTO;
+        if (record.ready + record.leased == 0)
+            continue;
+        classes[c->head.class_count++] = (struct scoop_class){
+            .needs = keep_text(c, record.needs),
+            .ready = record.ready,
+            .leased = record.leased,
+            .able = record.able,
+        };
+    }
+    return 0;
 }
 
 static int take_workers(struct cluster *c,
@@ -112,17 +139,20 @@ take_running(struct cluster *c, struct scoop_running_task *tasks, struct wire_cu
     return wire_read_ok(body);
 }
 
-/* Everything in one piece of memory: head, workers, tasks, texts. */
+/* Everything in one piece of memory: head, tasks, classes, workers, texts. */
 static int take_status(struct cluster *c, uint32_t workers, struct wire_cursor *body)
 {
     struct scoop_running_task *const tasks = (struct scoop_running_task *)(c + 1);
-    struct scoop_worker *const first = (struct scoop_worker *)(tasks + WIRE_RUNNING_MAX);
+    struct scoop_class *const classes = (struct scoop_class *)(tasks + WIRE_RUNNING_MAX);
+    struct scoop_worker *const first = (struct scoop_worker *)(classes + WIRE_CLASSES_MAX);
     struct wire_counters counters;
 
     c->text = (char *)(first + workers);
     if (wire_get_counters(body, &counters) != 0)
         return -EPROTO;
     take_counters(c, &counters);
+    if (take_classes(c, classes, counters.classes, body) != 0)
+        return -EPROTO;
     if (take_workers(c, first, workers, body) != 0)
         return -EPROTO;
     return take_running(c, tasks, body);
@@ -139,6 +169,7 @@ static enum scoop_status parse(const struct blob *status, struct scoop_cluster *
         return error_set(SCOOP_NO_BROKER, "the broker's status is not readable");
     struct cluster *c =
         calloc(1, sizeof(*c) + WIRE_RUNNING_MAX * sizeof(struct scoop_running_task) +
+                      WIRE_CLASSES_MAX * sizeof(struct scoop_class) +
                       header.count * sizeof(struct scoop_worker) + status->size);
     if (c == NULL)
         return error_set(SCOOP_NO_MEMORY, "no memory for the broker's status");

@@ -308,6 +308,7 @@ static struct scoop_future *twin_of(scoop_future *failed)
     twin->session = failed->session;
     twin->job.limit_ms = old->limit_ms;
     twin->job.options = old->options;
+    twin->job.needs = old->needs;
     after_stand_in(&twin->job, &failed->job);
     return twin;
 }

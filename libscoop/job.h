@@ -38,7 +38,8 @@ struct job {
     struct scoop_bytes *out_each; /* data is malloc()ed for the caller */
     struct failure *failure;      /* of the lowest index so far; NULL: none */
     uint16_t attempts;            /* of the outcome that came last */
-    uint32_t run_us;              /* likewise */
+    uint16_t needs;               /* of each task; see options.h; 0: nothing */
+    uint32_t run_us;              /* of the outcome that came last */
     uint64_t no;            /* of a job of one task: its number on the present link; 0: none */
     bool sent;              /* a broker has seen some of it */
     bool sets_anew;         /* a constant: see constant.h */

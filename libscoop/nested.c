@@ -5,6 +5,7 @@
 #include "error.h"
 #include "executor_state.h"
 #include "future.h"
+#include "options.h"
 #include "session_state.h"
 #include "watch.h"
 
@@ -63,7 +64,7 @@ static void send_child(struct strand *s, struct job *job)
     const struct wire_bytes argument = job_argument(job, job->handed);
     const struct ledger_entry entry = {.job = job, .index = job->handed};
     const uint64_t no = ledger_next_no(&executor.children);
-    const struct channel_child child = {
+    struct channel_child child = {
         .parent = s->id,
         .limit_ms = job->limit_ms,
         .function = name_of(job->function),
@@ -75,6 +76,7 @@ static void send_child(struct strand *s, struct job *job)
         .outcome = CHANNEL_SUBMIT,
     };
 
+    memcpy(child.needs, options_needs(job), strlen(options_needs(job)));
     if (ledger_add(&executor.children, &entry) != 0)
         executor_give_up("out of memory for a child");
     if (job->handed++ == 0)

@@ -9,4 +9,7 @@
  * its range, see scoop_last_error(). */
 enum scoop_status options_apply(struct job *job, const struct scoop_options *options);
 
+/* What its tasks need, as text: "" nothing. Borrowed for ever; the same needs are the same text. */
+const char *options_needs(const struct job *job);
+
 #endif

@@ -473,6 +473,7 @@ static int open_dialler(struct agent *a)
         .endpoint = a->config->endpoint,
         .role = WIRE_AGENT,
         .slots = a->config->slots,
+        .resources = a->config->resources,
         .name = "agent",
         .server_key = a->config->server_key,
         .public_key = a->config->public_key,

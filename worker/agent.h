@@ -19,6 +19,7 @@ struct agent_config {
     const char *programs;    /* folders to look for programs in, separated by ':' */
     uint64_t task_memory;    /* that a task may have, in bytes; 0: no limit */
     uint32_t executor_tasks; /* an executor is replaced after so many; 0: never */
+    const char *resources;   /* what this host has for tasks, see base/needs.h */
     uint32_t grace_ms;       /* how long running tasks may take after SIGTERM */
     uint32_t gone_ms;        /* leave when there was no link for so long; 0: never */
 };

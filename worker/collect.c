@@ -3,6 +3,7 @@
 #include "executor.h"
 
 #include "base/fdpass.h"
+#include "base/needs.h"
 #include "cargo.h"
 #include "news.h"
 #include "transfers.h"
@@ -225,6 +226,16 @@ take_name(const struct taking *t, const struct channel_outcome *head, const uint
 }
 
 /* As the broker wants them. */
+static bool are_needs(const struct channel_child *child)
+{
+    struct needs needs;
+
+    if (child->needs[0] == '\0')
+        return true;
+    return memchr(child->needs, '\0', sizeof(child->needs)) != NULL && child->options.worker == 0 &&
+           needs_parse(child->needs, &needs, NULL) == 0;
+}
+
 static bool are_possible(const struct wire_options *options)
 {
     return options->retries <= WIRE_RETRIES_MAX && options->backoff_ms <= WIRE_BACKOFF_MAX &&
@@ -241,7 +252,7 @@ take_child(const struct taking *t, const struct channel_outcome *head, const uin
     const struct wire_bytes argument = {body + sizeof(child), head->bytes - sizeof(child)};
     /* One of many may be submitted when others have ended, while their parent waits. */
     if (executor_task(e, child.parent) == NULL || child.function >= e->callee_count ||
-        !are_possible(&child.options))
+        !are_possible(&child.options) || !are_needs(&child))
         return -EPROTO;
     const struct callee *const callee = e->callees[child.function];
     if (callee != NULL && callee->argument_bytes != WIRE_VARIABLE &&

@@ -144,10 +144,17 @@ static void refuse(struct nested *n, struct executor *e, uint32_t number, const 
         n->out_of_memory = true;
 }
 
+/* The same text? */
+static bool has_needs(const struct nested *n, const struct wire_run *run)
+{
+    return strlen(n->needs) == run->needs.size &&
+           (run->needs.size == 0 || memcmp(n->needs, run->needs.data, run->needs.size) == 0);
+}
+
 static bool continues_run(const struct nested *n, const struct wire_run *run)
 {
     return n->run_at != 0 && n->run.function == run->function && n->run.limit_ms == run->limit_ms &&
-           wire_options_equal(&n->run.options, &run->options);
+           wire_options_equal(&n->run.options, &run->options) && has_needs(n, run);
 }
 
 /* Append it to the frame, in the run there if it belongs to it. */
@@ -165,6 +172,7 @@ static int append(struct nested *n, const struct wire_run *run, struct wire_byte
     } else {
         n->run_at = n->frame->size;
         n->run = *run;
+        wire_text_copy(run->needs, n->needs, sizeof(n->needs));
         if (wire_put_run(n->frame, run) != 0)
             return -ENOMEM;
     }
@@ -193,6 +201,7 @@ void nested_submit(struct nested *n,
         .limit_ms = record->limit_ms,
         .first_no = n->next_no,
         .options = record->options,
+        .needs = {(const uint8_t *)record->needs, strlen(record->needs)},
     };
 
     if (HASH_COUNT(n->children) >= n->credit_tasks || n->bytes + argument.size > n->credit_bytes) {

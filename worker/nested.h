@@ -50,8 +50,9 @@ struct nested {
     struct blob *frame; /* SUBMIT, being filled; NULL: empty */
     size_t run_at;      /* of the run that may still grow; 0: none */
     struct wire_run run;
-    struct blob *cancels; /* CANCEL, likewise */
-    bool out_of_memory;   /* a child could not be kept: the agent cannot go on */
+    char needs[WIRE_NEEDS_MAX + 1]; /* of its tasks */
+    struct blob *cancels;           /* CANCEL, likewise */
+    bool out_of_memory;             /* a child could not be kept: the agent cannot go on */
 };
 
 /* The link is open: what WELCOME said. */

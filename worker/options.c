@@ -2,6 +2,16 @@
 
 #include "cpus.h"
 
+int agent_options_check(const struct agent_options *options, struct problem *problem)
+{
+    struct needs needs;
+    struct problem why = {.text = ""};
+
+    if (needs_parse(options->resources, &needs, &why) != 0)
+        return problem_set(problem, -EINVAL, "--resources: %s", why.text);
+    return 0;
+}
+
 uint32_t agent_options_slots(const struct agent_options *options)
 {
     const uint32_t wanted = options->slots != 0 ? (uint32_t)options->slots : cpus_usable("");

@@ -3,6 +3,7 @@
 #ifndef WORKER_OPTIONS_H
 #define WORKER_OPTIONS_H
 
+#include "base/needs.h"
 #include "base/settings.h"
 #include "base/wire.h"
 
@@ -13,7 +14,11 @@ struct agent_options {
     uint64_t grace_ms;
     uint64_t task_memory;    /* 0: no limit */
     uint64_t executor_tasks; /* 0: no limit */
+    const char *resources;   /* what the host has for tasks, see base/needs.h */
 };
+
+/* Are they possible? -EINVAL with *problem. */
+NODISCARD int agent_options_check(const struct agent_options *options, struct problem *problem);
 
 /* How many tasks it runs at the same time. */
 uint32_t agent_options_slots(const struct agent_options *options);
@@ -55,6 +60,15 @@ uint32_t agent_options_slots(const struct agent_options *options);
             .fallback = "0",                                                                       \
             .max = UINT32_MAX,                                                                     \
             .help = "tasks after which a process is replaced by a new one; 0: never",              \
+        },                                                                                         \
+        {                                                                                          \
+            .flag = "resources",                                                                   \
+            .variable = "WORKER_RESOURCES",                                                        \
+            .type = SETTING_TEXT,                                                                  \
+            .offset = offsetof(owner, member.resources),                                           \
+            .fallback = "",                                                                        \
+            .max = NEEDS_TEXT_MAX,                                                                 \
+            .help = "what this host has for tasks that need it: gpu=1,ram=4G,ssd",                 \
         },                                                                                         \
         GRACE_SETTING(owner, member.grace_ms)
 

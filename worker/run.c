@@ -46,12 +46,18 @@ int verb_run(int argc, char **argv)
             options.broker != NULL ? options.broker : "");
         return 2;
     }
+    struct problem problem;
+    if (agent_options_check(&options.agent, &problem) != 0) {
+        fprintf(stderr, "scoop-worker run: %s\n", problem.text);
+        return 2;
+    }
     const struct agent_config config = {
         .endpoint = options.broker,
         .slots = agent_options_slots(&options.agent),
         .programs = options.agent.programs,
         .task_memory = options.agent.task_memory,
         .executor_tasks = (uint32_t)options.agent.executor_tasks,
+        .resources = options.agent.resources,
         .grace_ms = (uint32_t)options.agent.grace_ms,
     };
 

@@ -202,7 +202,8 @@ static int prepare(struct service *service, struct problem *problem)
     int rc = 0;
 
     ignore_hangups();
-    if ((rc = read_config(service, problem)) != 0 ||
+    if ((rc = agent_options_check(&service->options->agent, problem)) != 0 ||
+        (rc = read_config(service, problem)) != 0 ||
         (rc = bootstrap_resolve_origin(config, getenv("SSH_CONNECTION"), problem)) != 0)
         return rc;
     if (!config->attached && (rc = replace_older(service, problem)) != 0)
@@ -240,6 +241,7 @@ static int run(const struct options *options)
             service.config.programs[0] != '\0' ? service.config.programs : options->agent.programs,
         .task_memory = options->agent.task_memory,
         .executor_tasks = (uint32_t)options->agent.executor_tasks,
+        .resources = options->agent.resources,
         /* One that is attached has nobody left to work for. */
         .grace_ms = service.config.attached ? 0 : (uint32_t)options->agent.grace_ms,
         .gone_ms = (uint32_t)service.config.gone_ms,

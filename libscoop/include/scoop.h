@@ -263,6 +263,15 @@ struct scoop_options {
     /* Run it on this worker only, when a slot is free there: its incarnation, as scoop_cluster()
      * tells. SCOOP_LOST: it has left, or was lost. 0: on any. Means nothing to durable tasks. */
     uint64_t worker;
+    /* What it needs of a worker, beside a slot: "gpu=1,ram=4G,ssd". Names with a quantity (a whole number,
+     * with K, M, G or T for powers of 1024) are taken from what the worker has (its --resources) until the
+     * task has ended, also while it waits for children; a bare name is only a condition. Of a name that
+     * the broker has (its own --resources) there is so much in the whole cluster: with "db=4" there,
+     * never more than four tasks that need "db=1" run at a time, wherever they are. A task that no
+     * worker can serve waits, and is seen in scoop_cluster(). At most SCOOP_NEEDS_MAX characters, and 4096
+     * different texts in one process. NULL,
+     * "": nothing. Not with `worker`, not for durable tasks; serially it means nothing */
+    const char *needs;
     /* For scoop_submit(): the task waits until these futures of the same session have ended well, and
      * gets their results, in this order: scoop_input(). They need not be kept. When one of them does
      * not end well the task is blocked: see scoop_retry(). NULL, 0: none; at most 65536. Not for tasks
@@ -284,6 +293,7 @@ struct scoop_options {
 
 #define SCOOP_RETRIES_MAX  1000
 #define SCOOP_PRIORITY_MAX 100
+#define SCOOP_NEEDS_MAX    63
 
 /* session NULL: the default one. options NULL: all zero. */
 #define scoop_submit_on(session, options, f, ...)                                                  \
@@ -772,9 +782,19 @@ struct scoop_worker {
     uint64_t failed;
     uint32_t pid;
     uint32_t slots;
-    uint32_t busy;      /* slots in use */
-    uint32_t leased;    /* tasks it holds */
-    uint32_t silent_ms; /* since the broker heard of it last */
+    uint32_t busy;         /* slots in use */
+    uint32_t leased;       /* tasks it holds */
+    uint32_t silent_ms;    /* since the broker heard of it last */
+    const char *resources; /* what it has for tasks: "gpu=2,ram=8G,ssd"; "": nothing named */
+    const char *taken;     /* of these, by tasks that it holds */
+};
+
+/* Unfinished tasks that need the same of a worker (struct scoop_options). */
+struct scoop_class {
+    const char *needs;
+    uint64_t ready;  /* of them */
+    uint64_t leased; /* of them */
+    uint32_t able;   /* workers that have it, taken or not; 0: these tasks wait for one to come */
 };
 
 /* A task that runs, and has for a while (50 ms). */
@@ -807,6 +827,8 @@ struct scoop_cluster {
     const struct scoop_worker *workers;
     size_t running_count; /* at most 16: those that run longest, longest first */
     const struct scoop_running_task *running;
+    size_t class_count;
+    const struct scoop_class *classes; /* those with ready or leased tasks */
 };
 
 /* Ask the broker. session NULL: the default one. *out is owned by the caller: scoop_cluster_free();

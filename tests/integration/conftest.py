@@ -79,16 +79,17 @@ def started(start, private):
 
 
 class Cluster:
-    def __init__(self, start, folder):
+    def __init__(self, start, folder, *options):
         folder.mkdir(mode=0o700)
         self.start = start
         self.url = f"ipc://{folder}/client"
         self.place = f"{folder}/client"
         self.workers = f"ipc://{folder}/worker"
-        start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers)
+        start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers,
+              *options)
 
-    def start_worker(self, slots):
-        return self.start("scoop-worker", "run", "--broker", self.workers, "--slots", slots, ready=None)
+    def start_worker(self, slots, *options):
+        return self.start("scoop-worker", "run", "--broker", self.workers, "--slots", slots, *options, ready=None)
 
 
 @pytest.fixture

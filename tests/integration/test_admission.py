@@ -30,7 +30,7 @@ def hello(role):
     header = struct.pack(">BBHIQQQ", 1, HELLO, 0, 1, 4711, 0, 0)
     slots = 2 if role == AGENT else 0
     return (header + struct.pack(">BIQII", role, 1, 815, slots, 0) + text("host") + text("name") +
-            text("0"))
+            text("0") + text(""))
 
 
 def secret_pair(site, name):

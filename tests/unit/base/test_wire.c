@@ -88,6 +88,32 @@ Test(wire, reads_back_what_it_wrote)
     assert_text(attempt.bytes, "why");
 }
 
+Test(wire, takes_needs_of_a_run_that_are_short_and_not_for_one_worker)
+{
+    struct wire_run run = {.function = 3, .count = 2, .needs = {(const uint8_t *)"gpu=1", 5}};
+    struct wire_run read;
+    uint8_t longest[WIRE_NEEDS_MAX];
+
+    memset(longest, 'x', sizeof(longest));
+    for (int i = 0; i < 3; i++) {
+        struct blob *frame CLEANUP(blob_unref_p) = blob_new(0);
+
+        if (i == 1)
+            run.needs = (struct wire_bytes){longest, sizeof(longest)};
+        if (i == 2)
+            run.options.worker = 7;
+        cr_assert_eq(wire_put_run(frame, &run), 0);
+        struct wire_cursor c = {.at = frame->data, .end = frame->data + frame->size};
+        cr_assert_eq(wire_get_run(&c, &read), i < 2 ? 0 : -EPROTO);
+        if (i < 2)
+            cr_assert_arr_eq(read.needs.data, run.needs.data, run.needs.size);
+        frame->data[WIRE_RUN_BYTES +
+                    1]++; /* one character more than there may be, or than there is */
+        c = (struct wire_cursor){.at = frame->data, .end = frame->data + frame->size};
+        cr_assert_eq(wire_get_run(&c, &read), -EPROTO);
+    }
+}
+
 Test(wire, writes_only_those_options_of_a_run_that_are_not_ordinary)
 {
     struct blob *frame CLEANUP(blob_unref_p) = blob_new(0);

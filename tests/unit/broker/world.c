@@ -112,11 +112,22 @@ static void take_pieces(struct end *end, uint32_t count, struct wire_cursor *bod
 
 static void take_status(struct end *end, uint32_t workers, struct wire_cursor *body)
 {
+    struct wire_class class;
     struct wire_worker worker;
 
     cr_assert_eq(wire_get_counters(body, &end->counters), 0);
+    for (uint32_t i = 0; i < end->counters.classes; i++) {
+        cr_assert_eq(wire_get_class(body, &class), 0);
+        wire_text_copy(class.needs, end->classes[i % CLASSES_SEEN].needs,
+                       sizeof(end->classes[0].needs));
+        end->classes[i % CLASSES_SEEN].ready = class.ready;
+        end->classes[i % CLASSES_SEEN].leased = class.leased;
+        end->classes[i % CLASSES_SEEN].able = class.able;
+    }
     for (uint32_t i = 0; i < workers; i++)
         cr_assert_eq(wire_get_worker(body, &worker), 0);
+    wire_text_copy(worker.resources, end->resources_seen, sizeof(end->resources_seen));
+    wire_text_copy(worker.taken, end->taken_seen, sizeof(end->taken_seen));
     end->running_count = wire_get_u32(body);
     cr_assert_leq(end->running_count, WIRE_RUNNING_MAX);
     for (uint32_t i = 0; i < end->running_count; i++)
@@ -221,6 +232,7 @@ void say_hello(struct world *w, struct end *end, uint32_t slots)
         .host = text("h"),
         .name = text("n"),
         .version = text("v"),
+        .resources = text(end->resources != NULL ? end->resources : ""),
     };
 
     cr_assert_eq(wire_put_hello(frame, &hello), 0);
@@ -228,12 +240,14 @@ void say_hello(struct world *w, struct end *end, uint32_t slots)
     deliver(w, end, frame);
 }
 
-static struct end *given_end(struct world *w, enum wire_role role, uint32_t slots, uint32_t wants)
+static struct end *given_end(
+    struct world *w, enum wire_role role, uint32_t slots, uint32_t wants, const char *resources)
 {
     struct end *end = calloc(1, sizeof(*end));
 
     end->role = role;
     end->wants = wants;
+    end->resources = resources;
     end->incarnation = 100 + w->end_count;
     end->route = (struct core_route){.size = 1, .bytes = {(uint8_t)(w->end_count + 1)}};
     snprintf(end->key.text, sizeof(end->key.text), "key-%zu", w->end_count);
@@ -246,7 +260,12 @@ static struct end *given_end(struct world *w, enum wire_role role, uint32_t slot
 
 struct end *given_agent(struct world *w, uint32_t slots)
 {
-    return given_end(w, WIRE_AGENT, slots, 0);
+    return given_agent_with(w, slots, NULL);
+}
+
+struct end *given_agent_with(struct world *w, uint32_t slots, const char *resources)
+{
+    return given_end(w, WIRE_AGENT, slots, 0, resources);
 }
 
 void define(struct world *w, struct end *end)
@@ -271,10 +290,33 @@ struct end *given_client(struct world *w)
 
 struct end *given_listener(struct world *w, uint32_t wants)
 {
-    struct end *client = given_end(w, WIRE_CLIENT, 0, wants);
+    struct end *client = given_end(w, WIRE_CLIENT, 0, wants, NULL);
 
     define(w, client);
     return client;
+}
+
+static struct blob *frame_of(struct end *client,
+                             uint64_t first_no,
+                             uint32_t count,
+                             const struct wire_options *options,
+                             const char *needs)
+{
+    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 0);
+    const struct wire_run run = {
+        .count = count,
+        .argument_bytes = 1,
+        .first_no = first_no,
+        .options = *options,
+        .needs = text(needs),
+    };
+
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(blob_reserve(frame, count), 0);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_u8(frame, (uint8_t)(first_no + i));
+    wire_frame_add_count(frame, count);
+    return frame;
 }
 
 struct blob *submit_frame(struct end *client, uint64_t first_no, uint32_t count)
@@ -285,20 +327,12 @@ struct blob *submit_frame(struct end *client, uint64_t first_no, uint32_t count)
 struct blob *
 run_frame(struct end *client, uint64_t first_no, uint32_t count, const struct wire_options *options)
 {
-    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 0);
-    const struct wire_run run = {
-        .count = count,
-        .argument_bytes = 1,
-        .first_no = first_no,
-        .options = *options,
-    };
+    return frame_of(client, first_no, count, options, "");
+}
 
-    cr_assert_eq(wire_put_run(frame, &run), 0);
-    cr_assert_eq(blob_reserve(frame, count), 0);
-    for (uint32_t i = 0; i < count; i++)
-        wire_put_u8(frame, (uint8_t)(first_no + i));
-    wire_frame_add_count(frame, count);
-    return frame;
+struct blob *needing_frame(struct end *client, uint64_t first_no, uint32_t count, const char *needs)
+{
+    return frame_of(client, first_no, count, &(struct wire_options){.retries = 0}, needs);
 }
 
 void submit_with(struct world *w,

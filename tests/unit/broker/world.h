@@ -9,8 +9,9 @@
 #include "base/link.h"
 #include "broker/core.h"
 
-#define TASKS_MAX   64
-#define BATCHES_MAX 512
+#define TASKS_MAX    64
+#define BATCHES_MAX  512
+#define CLASSES_SEEN 4
 
 /* A client or an agent: its end of a link and what it has received. */
 struct end {
@@ -20,6 +21,7 @@ struct end {
     struct core_key key;
     uint64_t incarnation;
     uint32_t wants; /* kinds of notes */
+    const char *resources;
     bool welcome;
     bool gone;
     bool refused;
@@ -55,6 +57,14 @@ struct end {
     struct wire_counters counters;
     struct wire_running running[WIRE_RUNNING_MAX]; /* of the last STATUS; texts are not kept */
     uint32_t running_count;
+    struct {
+        char needs[64];
+        uint64_t ready;
+        uint64_t leased;
+        uint32_t able;
+    } classes[CLASSES_SEEN];
+    char resources_seen[256]; /* of the worker that is listed last */
+    char taken_seen[256];
     struct wire_want wants_got[TASKS_MAX]; /* the last ones are kept */
     uint32_t want_count;
     struct wire_piece pieces[TASKS_MAX]; /* likewise; their bytes are not kept */
@@ -79,6 +89,7 @@ void finish(struct world *w);
 /* An end that was welcomed. A client has defined function 0: one byte in, one byte out. Borrowed until
  * finish(). */
 struct end *given_agent(struct world *w, uint32_t slots);
+struct end *given_agent_with(struct world *w, uint32_t slots, const char *resources);
 struct end *given_client(struct world *w);
 /* A client that wants these kinds of notes. */
 struct end *given_listener(struct world *w, uint32_t wants);
@@ -106,6 +117,8 @@ void submit_with(struct world *w,
                  uint64_t first_no,
                  uint32_t count,
                  const struct wire_options *options);
+struct blob *
+needing_frame(struct end *client, uint64_t first_no, uint32_t count, const char *needs);
 struct blob *run_frame(struct end *client,
                        uint64_t first_no,
                        uint32_t count,
