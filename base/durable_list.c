@@ -1,7 +1,7 @@
 #include "durable_list.h"
 
 #define QUERY_BYTES 5
-#define ENTRY_BYTES 24
+#define ENTRY_BYTES 40
 #define NAME_MAX    255
 
 int durable_put_query(struct blob *b, const struct durable_query *query)
@@ -51,6 +51,8 @@ int durable_put_entry(struct blob *b, const struct durable_entry *entry)
     wire_put_u16(b, entry->attempts);
     wire_put_u32(b, entry->run_us);
     wire_put_u64(b, entry->waits_for);
+    wire_put_u64(b, entry->done);
+    wire_put_u64(b, entry->total);
     put_name(b, entry->program);
     put_name(b, entry->function);
     return 0;
@@ -64,6 +66,8 @@ int durable_get_entry(struct wire_cursor *c, struct durable_entry *out)
     out->attempts = wire_get_u16(c);
     out->run_us = wire_get_u32(c);
     out->waits_for = wire_get_u64(c);
+    out->done = wire_get_u64(c);
+    out->total = wire_get_u64(c);
     out->program = wire_get_text(c);
     out->function = wire_get_text(c);
     if (out->state >= DURABLE_LISTED_END || out->outcome >= WIRE_OUTCOME_END)

@@ -37,8 +37,10 @@ struct durable_entry {
     enum durable_listed state; /* u8 */
     enum wire_outcome outcome; /* u8; of an ENDED one */
     uint16_t attempts;
-    uint32_t run_us;
+    uint32_t run_us;           /* of a RUNNING one so far, at most what fits */
     uint64_t waits_for;        /* of a HELD or BLOCKED one: the first; else 0 */
+    uint64_t done;             /* of a RUNNING one, as its function said last */
+    uint64_t total;            /* 0: it did not, or does not know */
     struct wire_bytes program; /* text */
     struct wire_bytes function;
 };

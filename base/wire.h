@@ -561,7 +561,7 @@ NODISCARD int wire_put_worker(struct blob *b, const struct wire_worker *worker);
 
 /* A task that is running, and has been for a while. */
 struct wire_running {
-    uint64_t id;
+    uint64_t id; /* of a durable one that by which it can be asked for */
     uint64_t run_ms;
     struct wire_progress progress;
     uint16_t attempt;

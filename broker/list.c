@@ -19,8 +19,25 @@ static enum durable_listed state_of(const struct durable *d)
                                                      : DURABLE_LISTED_READY;
 }
 
+/* How long it runs by now, and how far it is. */
+static void
+describe_running(const struct core *core, const struct task *task, struct durable_entry *out)
+{
+    const struct running *running = running_find(&core->running, task);
+
+    if (running == NULL)
+        return;
+    const int64_t run_ms = core->now_ms - running->since_ms;
+    out->run_us = run_ms < UINT32_MAX / 1000 ? (uint32_t)(run_ms * 1000) : UINT32_MAX;
+    out->done = running->progress.done;
+    out->total = running->progress.total;
+}
+
 /* False: not of those that are asked for, or not readable. */
-static bool describe(const struct durable *d, bool failed_only, struct durable_entry *out)
+static bool describe(const struct core *core,
+                     const struct durable *d,
+                     bool failed_only,
+                     struct durable_entry *out)
 {
     struct record_task request;
     struct wire_attempt outcome = {.outcome = WIRE_OK};
@@ -37,6 +54,8 @@ static bool describe(const struct durable *d, bool failed_only, struct durable_e
     } else if (d->task != NULL) {
         out->attempts = d->task->attempt;
     }
+    if (out->state == DURABLE_LISTED_RUNNING)
+        describe_running(core, d->task, out);
     if (out->state == DURABLE_LISTED_HELD || out->state == DURABLE_LISTED_BLOCKED)
         out->waits_for = ties_waits_for(d);
     return !failed_only || outcome.outcome != WIRE_OK;
@@ -51,7 +70,7 @@ static int put_entries(const struct core *core,
 
     for (const struct durable *d = core->durables.oldest; d != NULL && *count < query->most;
          d = d->next) {
-        if (!describe(d, query->failed_only, &entry))
+        if (!describe(core, d, query->failed_only, &entry))
             continue;
         if (durable_put_entry(answer, &entry) != 0)
             return -ENOMEM;

@@ -4,19 +4,31 @@
 
 #include <string.h>
 
-struct running *running_open(struct running_table *table, struct task *task, int64_t now_ms)
+static struct running *find(const struct running_table *table, const struct task *task)
 {
     const uint64_t id = task_id(task);
     struct running *entry = NULL;
 
     if (task->running)
         HASH_FIND(hh, table->all, &id, sizeof(id), entry);
+    return entry;
+}
+
+const struct running *running_find(const struct running_table *table, const struct task *task)
+{
+    return find(table, task);
+}
+
+struct running *running_open(struct running_table *table, struct task *task, int64_t now_ms)
+{
+    struct running *entry = find(table, task);
+
     if (entry != NULL)
         return entry;
     entry = malloc(sizeof(*entry));
     if (entry == NULL)
         return NULL;
-    *entry = (struct running){.id = id, .task = task, .since_ms = now_ms};
+    *entry = (struct running){.id = task_id(task), .task = task, .since_ms = now_ms};
     HASH_ADD(hh, table->all, id, sizeof(entry->id), entry);
     task->running = true;
     return entry;
@@ -24,11 +36,8 @@ struct running *running_open(struct running_table *table, struct task *task, int
 
 bool running_close(struct running_table *table, struct task *task, struct wire_progress *progress)
 {
-    const uint64_t id = task_id(task);
-    struct running *entry = NULL;
+    struct running *entry = find(table, task);
 
-    if (task->running)
-        HASH_FIND(hh, table->all, &id, sizeof(id), entry);
     if (entry == NULL)
         return false;
     task->running = false;
@@ -57,12 +66,17 @@ static struct wire_bytes text_of(const char *text)
     return (struct wire_bytes){(const uint8_t *)text, strlen(text)};
 }
 
+static bool is_durable(const struct core *core, const struct task *task)
+{
+    return task->session != NULL && task->session == core->durables.session;
+}
+
 /* Who submitted it; the broker itself runs durable tasks. */
 static struct wire_bytes client_of(const struct core *core, const struct task *task)
 {
     if (task->session == NULL)
         return text_of(""); /* it has left */
-    if (task->session == core->durables.session)
+    if (is_durable(core, task))
         return text_of("durable");
     return text_of(task->session->peer->role == WIRE_AGENT ? "a function"
                                                            : task->session->peer->name);
@@ -73,7 +87,7 @@ static int put_entry(const struct core *core, struct blob *frame, const struct r
     const struct task *task = entry->task;
     const struct wire_function *function = &core->function_by_number[task->function]->wire;
     const struct wire_running record = {
-        .id = entry->id,
+        .id = is_durable(core, task) && task->durable != NULL ? task->durable->id : entry->id,
         .run_ms = core->now_ms > entry->since_ms ? (uint64_t)(core->now_ms - entry->since_ms) : 0,
         .progress = entry->progress,
         .attempt = task->attempt,

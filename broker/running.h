@@ -31,6 +31,9 @@ struct running_table {
 /* The entry of a task that an agent holds, made if there is none (since now_ms). NULL: no memory. */
 struct running *running_open(struct running_table *table, struct task *task, int64_t now_ms);
 
+/* That of a task. NULL: it has none. */
+const struct running *running_find(const struct running_table *table, const struct task *task);
+
 /* Forget it; `owed` of it: *progress is set. */
 bool running_close(struct running_table *table, struct task *task, struct wire_progress *progress);
 

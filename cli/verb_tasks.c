@@ -78,16 +78,23 @@ static void print_json(const struct scoop_durables *all)
         durable_id_text(task->id, id);
         if (task->waits_for != 0)
             durable_id_text(task->waits_for, waits_for);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "id", id,
-                                              "state", task->state, "status",
-                                              scoop_strerror(task->status), "program",
-                                              task->program, "function", task->function, "attempts",
-                                              (json_int_t)task->attempts, "run_us",
-                                              (json_int_t)task->run_us, "waits_for", waits_for));
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:I}", "id", id, "state",
+                      task->state, "status", scoop_strerror(task->status), "program", task->program,
+                      "function", task->function, "attempts", (json_int_t)task->attempts, "run_us",
+                      (json_int_t)task->run_us, "waits_for", waits_for, "done",
+                      (json_int_t)task->done, "total", (json_int_t)task->total));
     }
     json_dumpf(list, stdout, JSON_INDENT(2));
     printf("\n");
     json_decref(list);
+}
+
+/* Of one that says of how much it is to be done. */
+static int percent_of(const struct scoop_durable *task)
+{
+    return task->done < task->total ? (int)(100.0 * (double)task->done / (double)task->total) : 100;
 }
 
 static void print_line(const struct scoop_durable *task, const char *id)
@@ -100,6 +107,8 @@ static void print_line(const struct scoop_durable *task, const char *id)
         durable_id_text(task->waits_for, other);
         printf(" after %s", other);
     }
+    if (task->total != 0)
+        printf(" %d%%", percent_of(task));
     printf("\n");
 }
 

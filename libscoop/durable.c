@@ -254,6 +254,8 @@ static void fill_list(struct list *list, struct wire_cursor c, size_t count)
             .attempts = entry.attempts,
             .run_us = entry.run_us,
             .waits_for = entry.waits_for,
+            .done = entry.done,
+            .total = entry.total,
             .program = copy_name(entry.program, &room),
             .function = copy_name(entry.function, &room),
         };

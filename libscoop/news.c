@@ -29,18 +29,25 @@ static struct news *open_news(struct news **news)
 
 /* ---- what comes ---- */
 
-/* An attempt begins, or is lost: what the one before had said of its progress holds no more. */
-static bool take_running(struct news *n, uint64_t link, const struct wire_note *note)
+/* Of another attempt than what is known: what the one before has said of its progress holds no more. */
+static void begin_attempt(struct news *n, uint64_t link, uint16_t attempt)
+{
+    if (n->link == link && n->running_attempt == attempt)
+        return;
+    n->link = link;
+    n->running_attempt = attempt;
+    n->running = false;
+    n->has_progress = false;
+}
+
+static bool take_running(struct news *n, const struct wire_note *note)
 {
     uint32_t run_ms = 0;
 
     if (wire_get_running_ms(note->bytes, &run_ms) != 0)
         return false;
-    if (run_ms == WIRE_NOT_RUNNING || note->attempt != n->running_attempt || link != n->link)
-        n->has_progress = false;
     n->running = run_ms != WIRE_NOT_RUNNING;
-    n->running_attempt = note->attempt;
-    n->link = link;
+    n->has_progress = n->has_progress && n->running;
     return true;
 }
 
@@ -50,8 +57,8 @@ static bool take_progress(struct news *n, const struct wire_note *note)
 
     if (wire_get_progress(note->bytes, &progress) != 0)
         return false;
-    const bool same =
-        n->has_progress && n->progress.done == progress.done && n->progress.total == progress.total;
+    const bool same = n->has_progress && n->progress.done == progress.done &&
+                      n->progress.total == progress.total;
     n->progress = progress;
     n->has_progress = true;
     return !same;
@@ -115,8 +122,9 @@ bool news_take(struct news **news, uint64_t link, const struct wire_note *note)
 
     if (n == NULL)
         return false;
+    begin_attempt(n, link, note->attempt);
     if (note->kind == WIRE_NOTE_RUNNING)
-        is_new = take_running(n, link, note);
+        is_new = take_running(n, note);
     else if (note->kind == WIRE_NOTE_PROGRESS)
         is_new = take_progress(n, note);
     else if (note->kind == WIRE_NOTE_PARTIAL)

@@ -18,7 +18,7 @@ struct news {
     bool is_new; /* something has come that its caller has not been told of */
     bool running;
     bool has_progress;
-    uint64_t link; /* that it runs by, and which attempt it is */
+    uint64_t link; /* by which all this came, and of which attempt it is */
     uint16_t running_attempt;
     struct wire_progress progress;
     uint16_t attempt; /* that the pieces are of which came last */

@@ -724,10 +724,12 @@ struct scoop_durable {
     const char *state;        /* "accepting", "waiting", "blocked", "ready", "running", "ended" */
     enum scoop_status status; /* of one that has ended */
     unsigned attempts;
-    uint32_t run_us;     /* of the last attempt */
+    uint32_t run_us;     /* of the last attempt; of a running one so far */
     const char *program; /* "": a builtin */
     const char *function;
     uint64_t waits_for; /* of a waiting or blocked one: which it is, or the first of them; else 0 */
+    uint64_t done;      /* of a running one: see scoop_progress() */
+    uint64_t total;
 };
 
 struct scoop_durables {
@@ -799,7 +801,7 @@ struct scoop_class {
 
 /* A task that runs, and has for a while (50 ms). */
 struct scoop_running_task {
-    uint64_t id;          /* the broker's */
+    uint64_t id;          /* of a durable one its own, else the broker's */
     uint64_t run_ms;      /* since it began this time */
     uint64_t done, total; /* as its function said last; total 0: it did not say, or does not know */
     unsigned attempt;

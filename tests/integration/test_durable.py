@@ -332,6 +332,17 @@ def test_tasks_are_listed_with_their_state_and_function(cluster, scoop):
     assert len(cut.stdout.splitlines()) == 2 and cut.stderr == "scoop tasks: 4 tasks are kept; --most shows more\n"
 
 
+def test_a_running_durable_task_is_listed_with_its_progress_and_can_be_cancelled_by_that_id(cluster, scoop):
+    cluster.durables("submit", 5, 1, 60000)
+    (task,) = eventually(lambda: [task for task in json.loads(scoop("tasks", "--json").stdout) if task["total"]],
+                         "it runs")
+    assert (task["state"], task["done"], task["total"]) == ("running", 1, 4)
+    assert scoop("tasks").stdout.endswith("durables:durable_square 25%\n")
+    (running,) = json.loads(scoop("status", "--json").stdout)["running"]
+    assert (running["id"], running["client"], running["done"]) == (task["id"], "durable", 1)
+    assert scoop("cancel", running["id"]).returncode == 0
+
+
 def test_a_cancelled_task_ends_as_cancelled_and_its_process_is_gone(cluster, scoop, tmp_path):
     task = submitted(scoop, "sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 60")
     pid = int(eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "it runs"))

@@ -30,6 +30,7 @@ SCOOP_FUNCTION(long, durable_square, struct work work)
     if (fd < 0 || write(fd, line, (size_t)length) != length)
         scoop_fail(99, "cannot write to $WITNESS");
     close(fd);
+    scoop_progress(1, 4);
     nanosleep(&time, NULL);
     return (long)work.number * work.number;
 }

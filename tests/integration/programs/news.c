@@ -194,11 +194,14 @@ static void again(const char *path)
 static void children(void)
 {
     scoop_future *future = scoop_submit(parent, 1);
-    bool running = false;
+    bool half_done = false;
+    uint64_t done = 0;
+    uint64_t total = 0;
 
     while (scoop_wait_news(future, SCOOP_FOREVER) == SCOOP_OK)
-        running = running || scoop_running(future);
-    printf("it was running: %d\n", running);
+        half_done = half_done || (scoop_running(future) &&
+                                  scoop_progress_of(future, &done, &total) && total == 2);
+    printf("it was running and half done: %d\n", half_done);
     print_end(future);
 }
 

@@ -17,6 +17,8 @@ static struct blob *given_entry(void)
         .outcome = WIRE_CRASHED,
         .attempts = 3,
         .run_us = 12,
+        .done = 3,
+        .total = 4,
         .program = text("p"),
         .function = text("f"),
     };
@@ -38,6 +40,7 @@ Test(durable_list, entry_comes_out_as_it_went_in)
     cr_assert_eq(entry.outcome, WIRE_CRASHED);
     cr_assert_eq(entry.attempts, 3);
     cr_assert_eq(entry.run_us, 12);
+    cr_assert(entry.done == 3 && entry.total == 4);
     cr_assert_eq(memcmp(entry.program.data, "p", entry.program.size), 0);
     cr_assert_eq(memcmp(entry.function.data, "f", entry.function.size), 0);
 }

@@ -96,6 +96,16 @@ Test(news, of_an_execution_that_was_lost_are_forgotten_but_for_its_pieces)
     expect(2, 0, 0);
 }
 
+Test(news, of_progress_may_come_before_that_it_runs)
+{
+    cr_assert(is_at(3));
+    cr_assert(runs(1, 0));
+    cr_assert(news->has_progress);
+    cr_assert_eq(news->progress.done, 3);
+    cr_assert(runs(2, 0));
+    cr_assert_not(news->has_progress, "another attempt");
+}
+
 Test(news, count_the_pieces_that_are_missing)
 {
     cr_assert(gives(1, 2, 1));

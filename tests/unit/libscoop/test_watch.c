@@ -1,4 +1,5 @@
 /* Who is told that a job is done, and in which order. */
+#include "libscoop/news.h"
 #include "libscoop/watch.h"
 
 #include <criterion/criterion.h>
@@ -112,6 +113,48 @@ Test(watch, that_left_the_tray_is_not_taken)
     watch_job(&watches[2], &tray, &jobs[2]);
     expect(2);
     expect(-1);
+}
+
+static void given_news(struct job *job, enum wire_note_kind kind)
+{
+    static const uint8_t bytes[4];
+    const struct wire_note note = {.attempt = 1, .kind = kind, .bytes = {bytes, 4}};
+
+    cr_assert(news_take(&job->news, 1, &note));
+    job_tell_news(job);
+}
+
+Test(watch, of_a_curious_tray_is_told_of_news_and_others_are_not)
+{
+    struct tray patient;
+    struct watch other = {.index = 1};
+
+    tray_init(&patient, wake);
+    tray.curiosity = CURIOUS_OF_NEWS;
+    watch_job(&watches[0], &tray, &jobs[0]);
+    watch_job(&other, &patient, &jobs[0]);
+    given_news(&jobs[0], WIRE_NOTE_RUNNING);
+    expect(0);
+    cr_assert_null(tray_take(&patient));
+    watch_job(&watches[1], &tray, &jobs[0]);
+    expect(1); /* they were not seen yet */
+    cr_assert(news_see(jobs[0].news));
+    watch_job(&watches[2], &tray, &jobs[0]);
+    expect(-1);
+    watch_leave(&watches[2]);
+    watch_leave(&other);
+    news_free(jobs[0].news);
+}
+
+Test(watch, of_a_tray_that_is_curious_of_pieces_is_told_of_nothing_else)
+{
+    tray.curiosity = CURIOUS_OF_PIECES;
+    watch_job(&watches[0], &tray, &jobs[0]);
+    given_news(&jobs[0], WIRE_NOTE_RUNNING);
+    expect(-1);
+    given_news(&jobs[0], WIRE_NOTE_PARTIAL);
+    expect(0);
+    news_free(jobs[0].news);
 }
 
 Test(desk, is_one_for_each_thread_and_goes_when_nothing_hangs_on_it)

@@ -269,6 +269,11 @@ ParameterizedTestParameters(executor, is_not_believed_nonsense)
         {"what never waited goes on", {.bytes = 0, .id = 1, .outcome = CHANNEL_RESUMED}},
         {"a child where there are none", {.bytes = 48, .id = 1, .outcome = CHANNEL_SUBMIT}},
         {"a name where there are none", {.bytes = 1, .id = 4, .outcome = CHANNEL_NAME}},
+        {"progress of another task", {.bytes = 16, .id = 2, .outcome = CHANNEL_PROGRESS}},
+        {"progress of another size", {.bytes = 8, .id = 1, .outcome = CHANNEL_PROGRESS}},
+        {"a piece of another task", {.bytes = 4, .id = 2, .outcome = CHANNEL_PARTIAL}},
+        {"a piece that is too large",
+         {.bytes = WIRE_PARTIAL_MAX + 1, .id = 1, .outcome = CHANNEL_PARTIAL}},
         {"a child of nobody's", {.bytes = 0, .id = 1, .outcome = CHANNEL_ABANDON}},
     };
     return cr_make_param_array(struct nonsense_case, cases, COUNT_OF(cases));
