@@ -1,5 +1,6 @@
 """A Redis of the test's own: durable, on a free port, killed and started again at will."""
 
+import resource
 import signal
 import subprocess
 
@@ -9,11 +10,12 @@ from programs import DEADLINE_S, eventually, free_port
 
 
 class RedisServer:
-    def __init__(self, folder, password=None, appendonly="yes"):
+    def __init__(self, folder, password=None, appendonly="yes", appendfsync="always"):
         self.port = free_port()
         self.folder = folder
         self.password = password
         self.appendonly = appendonly
+        self.appendfsync = appendfsync
         self.process = None
         self.start()
 
@@ -26,11 +28,12 @@ class RedisServer:
 
     def start(self):
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-                     "--appendonly", self.appendonly, "--appendfsync", "always", "--save", ""]
+                     "--appendonly", self.appendonly, "--appendfsync", self.appendfsync, "--save", ""]
         if self.password:
             arguments += ["--requirepass", self.password]
         self.process = subprocess.Popen(["redis-server", *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        restore_signals=False)  # SIGXFSZ stays ignored, see fill_disk()
         eventually(self.answers, "redis-server answers")
 
     def answers(self):
@@ -38,6 +41,14 @@ class RedisServer:
             return self.connect().ping()
         except client.ConnectionError:
             return False
+
+    def fill_disk(self):
+        """Its files grow no more, as on a full disk."""
+        largest = max(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+
+    def clear_disk(self):
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

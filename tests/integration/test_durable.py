@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -19,10 +20,10 @@ PROGRAM = "../tests/programs/durables"
 
 
 class DurableCluster(Cluster):
-    def __init__(self, start, folder):
+    def __init__(self, start, folder, **redis):
         super().__init__(start, folder)
         (folder / "redis").mkdir()
-        self.redis = RedisServer(folder / "redis")
+        self.redis = RedisServer(folder / "redis", **redis)
 
     def start_broker(self, *arguments, journal=True):
         if journal:
@@ -169,6 +170,60 @@ def test_a_durable_task_is_refused_by_a_journal_without_memory_and_accepted_late
     eventually(lambda: cluster.durables("submit", 0, 1, 0)[0][1] == "ok", "it is accepted")
     assert_all_right(cluster.durables("wait", 0, 1), 0, 1)
     assert cluster.times_run() == {0: 1}
+
+
+def assert_goes_on(cluster):
+    assert run("scoop", "map", "--broker", cluster.url, "echo", ":::", "a", "b").stdout == "a\nb\n"
+
+
+def test_a_full_disk_refuses_durable_tasks_by_name_and_others_go_on(start, tmp_path):
+    cluster = DurableCluster(start, tmp_path / "cluster", appendfsync="everysec")
+    cluster.start_broker()
+    cluster.start_worker()
+    assert_accepted(cluster.durables("submit", 0, 1, 0), 1)
+    assert_all_right(cluster.durables("wait", 0, 1), 0, 1)
+    cluster.redis.fill_disk()
+    try:
+        cluster.durables("submit", 1, 1, 0)  # Redis finds out when it writes, within a second
+        refused = eventually(lambda: [line for line in cluster.durables("submit", 2, 1, 0) if line[1] == "refused"],
+                             "durable tasks are refused")
+        assert "the journal is full: " in " ".join(refused[0]) and "MISCONF" in refused[0]
+        assert_goes_on(cluster)
+        assert_all_right(cluster.durables("wait", 0, 1), 0, 1)
+        cluster.redis.clear_disk()
+        eventually(lambda: cluster.durables("submit", 1, 2, 0)[1][1] == "ok", "it is accepted when there is room")
+        assert_all_right(cluster.durables("wait", 0, 3), 0, 3)
+    finally:
+        cluster.redis.end()
+
+
+def test_a_redis_that_ends_by_a_full_disk_loses_nothing_that_was_accepted(cluster):
+    assert_accepted(cluster.durables("submit", 0, 20, 0), 20)
+    cluster.redis.fill_disk()
+    submitter = cluster.start_durables("submit", 20, 20, 0)
+    assert cluster.redis.process.wait(10) != 0, "with appendfsync always it cannot go on"
+    assert_goes_on(cluster)
+    cluster.redis.start()
+    assert submitter.wait() == 0
+    assert_accepted([line.split() for line in submitter.lines], 20)
+    assert_all_right(cluster.durables("wait", 0, 40), 0, 40)
+
+
+# ---- a host that is cut off ----
+
+
+@pytest.mark.tsan
+def test_durable_tasks_of_a_host_that_is_cut_off_run_elsewhere_and_end_once(cluster):
+    silent = cluster.workers[0]
+    submitter = cluster.start_durables("submit", 0, 200, 20)
+    cluster.wait_for_executions(10)
+    silent.send_signal(signal.SIGSTOP)
+    assert submitter.wait() == 0
+    assert_all_right(cluster.durables("wait", 0, 200), 0, 200)
+    silent.send_signal(signal.SIGCONT)
+    eventually(lambda: cluster.info()["workers"] == 2, "it is back, as a new incarnation")
+    assert_all_right(cluster.durables("wait", 0, 200), 0, 200)
+    assert set(cluster.times_run()) == set(range(200))
 
 
 # ---- brokers ----
