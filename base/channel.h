@@ -128,6 +128,13 @@ struct channel_outcome {
 /* A part of the running task's result; its body are the bytes, `run_us` is its index. */
 #define CHANNEL_PARTIAL 0xfff6
 
+/* A child of this builtin is answered by the agent itself: with a value that was scattered, as a memory
+ * file whose number is that of the child with the bit CHANNEL_VALUE. Its argument is the value's key and
+ * size (64 bits). */
+#define CHANNEL_VALUE_FUNCTION "agent.value"
+#define CHANNEL_VALUE_BYTES    (WIRE_KEY_BYTES + 8)
+#define CHANNEL_VALUE          ((uint64_t)1 << 63)
+
 /* Functions that one executor's tasks may call. */
 #define CHANNEL_NAMES_MAX 1024
 

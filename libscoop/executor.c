@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/wire.h"
 #include "executor_state.h"
+#include "scatter.h"
 #include "tidy.h"
 
 #include <fcntl.h>
@@ -132,6 +133,8 @@ static void sleep_for_input(struct executor *e, size_t size)
     channel_sleep(&e->channel, e->timed == NULL, e->parked != 0, tidy ? tidy_ms : patience_ms);
     if (tidy && !have_input(e, size))
         tidy_idle();
+    if (tidy && !have_input(e, size))
+        values_let_go();
 }
 
 /* Wait until a task may begin, or something else may be done. False: look what that is. */

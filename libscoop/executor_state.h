@@ -118,6 +118,10 @@ struct mapping {
     size_t size;
 };
 
+/* The file that the agent has passed under this number; those of tasks before it are closed. Owned by the
+ * caller. */
+int files_take(uint64_t number);
+
 /* Map the file that came for the task with this id. False: there is no room for it, see `text`. */
 bool files_map(uint64_t id, struct mapping *out, char *text, size_t size);
 void files_unmap(struct mapping *mapping);

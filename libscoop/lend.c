@@ -51,5 +51,5 @@ size_t session_lend(void *session,
 {
     if (cargo->what == WIRE_WHAT_PROGRAM)
         return lend_program(session, cargo, data, size, total, why);
-    return 0;
+    return scattered_lend(session, cargo, data, size, total, why);
 }

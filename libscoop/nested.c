@@ -31,6 +31,7 @@ enum scoop_status nested_session(scoop_session **session)
 void nested_forget(scoop_session *session)
 {
     constants_clear(&session->constants);
+    values_release(session);
 }
 
 void nested_close(scoop_session *session)

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "constant.h"
 #include "notes.h"
+#include "scatter.h"
 #include "session.h"
 
 #include <pthread.h>
@@ -51,7 +52,9 @@ struct scoop_session {
     struct request *requests; /* of session_cancel() and the like */
     struct query *queries;
     struct desk *desks;
-    struct constant *constants; /* uthash by name; owned */
+    struct constant *constants;  /* uthash by name; owned */
+    struct scattered *scattered; /* uthash by id; owned */
+    struct value_use *uses;      /* of a function's session: values that it has read; owned */
     int ended_fd;      /* eventfd that tells programs of futures that ended; -1: not asked for */
     bool ended_raised; /* it is readable */
     uint64_t held_tasks;
@@ -76,7 +79,7 @@ struct scoop_session {
     int64_t tick_ms;   /* when the dialler wants its turn */
 };
 
-/* A client_lend: the program itself. The context is the session; of the thread that drives. */
+/* A client_lend: the program itself, and values. The context is the session; of the thread that drives. */
 size_t session_lend(void *session,
                     const struct wire_cargo *cargo,
                     uint8_t *data,

@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "report.h"
 #include "transfers.h"
+#include "values.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ struct agent {
     struct transfers transfers;
     struct store store;
     struct lending lending;
+    struct values values;
     struct oom oom;
     struct function **functions; /* by the broker's number; NULL: not defined */
     uint32_t function_count;
@@ -71,6 +73,7 @@ static void forget_link(struct agent *a)
 {
     report_fini(&a->report);
     lending_reset(&a->lending);
+    values_reset(&a->values);
     store_reset(&a->store);
     nested_reset(&a->nested);
     transfers_reset(&a->transfers);
@@ -286,6 +289,7 @@ static void leave(struct agent *a, int64_t now_ms)
         log_warn("grace_over", "waiting=%u busy=%u", a->pool.waiting.count, a->pool.busy);
     report_flush(&a->report);
     lending_reset(&a->lending);
+    values_reset(&a->values);
     store_reset(&a->store);
     nested_reset(&a->nested);
     transfers_reset(&a->transfers);
@@ -341,7 +345,7 @@ static void check_link(struct agent *a, int64_t now_ms)
 static void advance(struct agent *a, int64_t now_ms)
 {
     if (a->report.out_of_memory || a->nested.out_of_memory || a->transfers.out_of_memory ||
-        a->lending.out_of_memory) {
+        a->lending.out_of_memory || a->values.out_of_memory) {
         log_error("out_of_memory", "what=outcomes");
         stop(a, EXIT_FAILURE);
     }
@@ -501,7 +505,7 @@ static int start(struct agent *a)
     if (result != 0)
         return result;
     a->report = (struct report){.dialler = a->dialler, .host = a->host};
-    a->nested = (struct nested){.dialler = a->dialler, .host = a->host};
+    a->nested = (struct nested){.dialler = a->dialler, .host = a->host, .values = &a->values};
     a->transfers = (struct transfers){
         .dialler = a->dialler,
         .report = &a->report,
@@ -511,6 +515,7 @@ static int start(struct agent *a)
         .lending = &a->lending,
     };
     a->store = (struct store){.fetches = &a->transfers.fetches, .room = cargo_room};
+    a->values = (struct values){.store = &a->store, .host = a->host};
     a->lending = (struct lending){
         .dialler = a->dialler,
         .nested = &a->nested,

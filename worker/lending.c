@@ -146,6 +146,8 @@ static void fetch_first(struct lending *l, struct loan *loan, const struct task 
         .task = parent->id,
         .attempt = parent->attempt,
         .session = parent->session,
+        .direct = parent->moves,
+        .loan = true,
         .done = came,
         .owner = loan,
     };

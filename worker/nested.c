@@ -1,7 +1,9 @@
 /* Invariant: a child stands in both tables, that of all and that of its executor, or in none. */
 #include "nested.h"
 
+#include "base/clock.h"
 #include "executor.h"
+#include "values.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +101,15 @@ callee_new(struct nested *n, struct wire_function *wire, const struct blob *key)
     return callee;
 }
 
+/* What the agent answers itself. */
+static struct callee value_callee = {.argument_bytes = WIRE_VARIABLE};
+
+static bool is_for_the_agent(const struct channel_outcome *head, const char *name)
+{
+    return (head->flags & CHANNEL_BUILTIN) != 0 && head->run_us == WIRE_VARIABLE &&
+           strcmp(name, CHANNEL_VALUE_FUNCTION) == 0;
+}
+
 struct callee *nested_callee(struct nested *n,
                              const struct executor *e,
                              const struct channel_outcome *head,
@@ -112,6 +123,8 @@ struct callee *nested_callee(struct nested *n,
     struct blob *key CLEANUP(blob_unref_p) = blob_new(256);
     struct callee *callee = NULL;
 
+    if (is_for_the_agent(head, name) && n->values != NULL)
+        return &value_callee;
     if ((head->flags & CHANNEL_BUILTIN) == 0) {
         memcpy(wire.sha256, e->program->sha256, sizeof(wire.sha256));
         wire.program =
@@ -192,6 +205,11 @@ void nested_submit(struct nested *n,
 {
     if (callee == NULL) {
         refuse(n, e, number, "the functions of this host call too many different functions");
+        return;
+    }
+    if (callee == &value_callee) {
+        values_ask(n->values, e, number, executor_task(e, record->parent), argument,
+                   clock_now_ms());
         return;
     }
     const struct wire_run run = {
@@ -298,6 +316,8 @@ void nested_abandon(struct nested *n, struct executor *e, uint32_t number)
     HASH_FIND(own, e->children, &number, sizeof(number), child);
     if (child != NULL)
         abandon(n, child);
+    else if (n->values != NULL)
+        values_drop(n->values, e, number);
 }
 
 void nested_abandon_all(struct nested *n, struct executor *e)
@@ -307,4 +327,6 @@ void nested_abandon_all(struct nested *n, struct executor *e)
 
     HASH_ITER (own, e->children, child, next)
         abandon(n, child);
+    if (n->values != NULL)
+        values_drop_all(n->values, e);
 }

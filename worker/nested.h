@@ -38,9 +38,12 @@ struct callee {
     uint8_t key[]; /* the FUNCTION record without its number */
 };
 
+struct values;
+
 struct nested {
     struct dialler *dialler; /* borrowed */
     const char *host;        /* in failures; borrowed */
+    struct values *values;   /* borrowed; NULL: none can be read */
     struct callee *callees;  /* owned; uthash by key */
     struct child *children;  /* owned; uthash */
     uint64_t next_no;

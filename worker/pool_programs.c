@@ -108,6 +108,7 @@ static void ask(struct pool *pool, struct program *program)
         .task = first->id,
         .attempt = first->attempt,
         .session = first->session,
+        .direct = first->moves,
         .done = sent,
         .owner = pool,
     };

@@ -225,6 +225,24 @@ static void begin(struct item *item, int64_t now_ms)
     fetch_start(item->store->fetches, &item->fetch);
 }
 
+static void stop(struct item *item)
+{
+    if (!item->coming)
+        return;
+    item->coming = false;
+    fetch_drop(item->store->fetches, &item->fetch);
+}
+
+/* Is it better to ask for this new one than for the first? */
+static bool goes_first(const struct item *item, const struct need *need)
+{
+    const struct need *const first = item->needs;
+
+    if (first == NULL || first->direct || item->file != NULL)
+        return false;
+    return (need->direct || need->loan) && (!item->coming || item->fetch.got == 0);
+}
+
 int store_need(struct store *s, struct need *need)
 {
     struct item *item = find(s, need->what, need->key);
@@ -239,16 +257,13 @@ int store_need(struct store *s, struct need *need)
         DL_APPEND(s->items, item);
     }
     need->item = item;
-    DL_APPEND(item->needs, need);
+    if (goes_first(item, need)) {
+        stop(item);
+        DL_PREPEND(item->needs, need);
+    } else {
+        DL_APPEND(item->needs, need);
+    }
     return 0;
-}
-
-static void stop(struct item *item)
-{
-    if (!item->coming)
-        return;
-    item->coming = false;
-    fetch_drop(item->store->fetches, &item->fetch);
 }
 
 void store_drop(struct store *s, struct need *need)

@@ -2,9 +2,14 @@
  * Each is fetched once, however many tasks need it, and kept, as a memory file that nobody can change any
  * more, for the next ones. Source: docs/PROTOCOL.md section 4, "Pieces".
  *
- * Who needs something says for which task, whose submitter is asked. While that is not there the need
+ * Who needs something says for which task, whose submitter is asked. While that is not here the need
  * stands here. When the task that was asked for leaves this host, the next one's submitter is asked, from
  * the beginning. What comes of a program is believed when its SHA-256 is the name.
+ *
+ * A submitter may be another host that has not got it either, and fetches it first, up the tree of tasks to
+ * a client. As long as nothing has come, this host changes to a need whose submitter is a client, or to the
+ * newest of those for which another host waits. So hosts do not wait for each other in a ring: the newest
+ * question in it would have been handed on already.
  *
  * Bounded: of programs by STORE_PROGRAMS_MAX and STORE_PROGRAMS_BYTES, of all by the memory that is free, and
  * for values by STORE_IDLE_MS without use; what was used longest ago goes first. One thread. */
@@ -39,6 +44,8 @@ struct need {
     uint64_t task; /* that this host holds: its submitter is asked; and its session */
     uint16_t attempt;
     uint32_t session;
+    bool direct; /* that submitter is a client */
+    bool loan;   /* the agent of another host waits for it */
     need_done *done;
     void *owner;       /* for the callee */
     struct item *item; /* NULL: it is not in the store */

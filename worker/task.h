@@ -45,7 +45,7 @@ struct task {
     uint16_t lane; /* of the executor that runs it */
     bool traced;   /* its session wants a span of it */
     bool bundle;   /* its argument is one: see WIRE_TASK_BUNDLE */
-    bool moves;    /* a large result may be offered in pieces */
+    bool moves;    /* a large result may be offered in pieces: its submitter is a client */
     uint8_t
         setbacks; /* executors that ended while it waited in them, through no fault of its own */
     bool heavy;   /* it ran where memory was above the limit: the next time it is to blame */

@@ -663,6 +663,56 @@ scoop_constant_keep(scoop_session *session, const char *name, const void *data, 
  * session. */
 SCOOP_API enum scoop_status scoop_constant_unset(scoop_session *session, const char *name);
 
+/* ---- large values for many tasks ----
+ * A value that main() has and many tasks read: instead of the bytes each argument has a reference to them.
+ *
+ *     struct scoop_ref table = scoop_scatter(NULL, rows, sizeof(rows));   // main()
+ *     if (table.size == 0)
+ *         return scoop_report();
+ *
+ *     SCOOP_FUNCTION(double, row_sum, struct question q)                  // q.table is that reference
+ *     {
+ *         size_t count;
+ *         const struct row *rows = SCOOP_SCATTERED(struct row, q.table, &count);
+ *         if (rows == NULL)
+ *             scoop_fail(1, "%s", scoop_last_error());
+ *         ...
+ *
+ * A host fetches a value when the first of its functions reads it, so only those that need it have it; once,
+ * also for the children of its tasks on other hosts; and all its processes share these bytes. While a
+ * function waits for that it takes no slot. A value lives in the memory of its host, which a limit
+ * of task memory counts in each process that has read it. A host that was restarted fetches it again. */
+
+/* A reference: plain data, for arguments and results. Equal references mean the same value. */
+struct scoop_ref {
+    uint64_t id[2]; /* random */
+    uint64_t size;  /* of the value, in bytes; 0: it is none */
+};
+
+/* Make a reference to `size` bytes, 1 to SCOOP_LARGE_MAX. Nothing is sent and nothing copied: the bytes stay
+ * the caller's, who keeps them unchanged until scoop_unscatter() or the session's end. Size 0 on error:
+ * SCOOP_TOO_LARGE; SCOOP_MISUSE: no bytes, or inside a function; SCOOP_NO_MEMORY; those of scoop_init(). */
+SCOOP_API struct scoop_ref scoop_scatter(scoop_session *session, const void *data, size_t size);
+
+/* Read a value, in main() or in a function. *out is borrowed, until the function returns; in main() until
+ * scoop_unscatter(). It cannot be written to, and begins at a page. SCOOP_REFUSED: it was freed, its
+ * session has ended, or the host has no room for it; for durable tasks, whose client may be gone. Other
+ * errors: those of scoop_result(). */
+SCOOP_API enum scoop_status
+scoop_scattered(scoop_session *session, struct scoop_ref ref, struct scoop_bytes *out);
+
+/* The same as items of a type: a const type *, and their number in *count. NULL: see above; SCOOP_MISUSE: that
+ * is not a whole number of them. */
+#define SCOOP_SCATTERED(type, ref, count)                                                          \
+    ((const type *)scoop_scattered_items((ref), sizeof(type), (count)))
+SCOOP_API const void *scoop_scattered_items(struct scoop_ref ref, size_t item_bytes, size_t *count);
+
+/* The value will not be read any more: its bytes may be changed or freed when this returns. A function that
+ * reads it all the same gets SCOOP_REFUSED, or the bytes as they were where its host still has them.
+ * Hosts let go what was not read for ten minutes, or when they need the room. SCOOP_REFUSED: this
+ * session has none. */
+SCOOP_API enum scoop_status scoop_unscatter(scoop_session *session, struct scoop_ref ref);
+
 /* ---- durable tasks ----
  * They outlive this program and the broker: the broker keeps them in its journal (a Redis, see
  * scoop-broker --journal). Whoever knows the id of one can wait for it, from any program, as often

@@ -197,6 +197,32 @@ Test(store, asks_another_session_when_one_has_it_not)
     cr_assert(second.here);
 }
 
+Test(store, asks_a_client_before_another_host_and_for_another_host_before_itself)
+{
+    struct asker own;
+    struct asker loan;
+    struct asker direct;
+
+    need_program(&own, "text", 10, 1);
+    need_program(&loan, "text", 11, 2);
+    cr_assert_eq(fetches.list->cargo.task, 10);
+    store_drop(&store, &loan.need);
+    loan.need.loan = true;
+    cr_assert_eq(store_need(&store, &loan.need), 0);
+    store_turn(&store, 0);
+    cr_assert_eq(fetches.list->cargo.task, 11);
+    direct = loan;
+    direct.need.owner = &direct;
+    direct.need.task = 12;
+    direct.need.direct = true;
+    cr_assert_eq(store_need(&store, &direct.need), 0);
+    store_turn(&store, 0);
+    cr_assert_eq(fetches.list->cargo.task, 12);
+    cr_assert_eq(fetches.count, 1);
+    send(&direct, 12, "text", 0);
+    cr_assert(own.here && loan.here && direct.here);
+}
+
 Test(store, lets_the_program_go_that_was_used_longest_ago)
 {
     struct asker askers[STORE_PROGRAMS_MAX + 1];
