@@ -30,6 +30,7 @@ struct dialler {
     const char *name;
     char host[64];
     bool open;
+    uint64_t epoch; /* while open: of the broker that said WELCOME */
     bool refused;
     int64_t hello_wait_ms; /* before the next HELLO; grows to HELLO_MS */
     int64_t next_ms;       /* of the next HELLO or PING */
@@ -215,11 +216,24 @@ static void resend(struct dialler *d)
         transmit(d, link_kept(&d->link, seq));
 }
 
-static enum dialler_event take_welcome(struct dialler *d, struct dialler_input *in)
+/* A second WELCOME answers a HELLO that came late. When it met another broker, that one begins this link
+ * anew, and knows nothing of what we have sent: so do we. */
+static enum dialler_event look_again(struct dialler *d, int64_t now_ms, uint64_t epoch)
 {
-    if (d->open || wire_get_welcome(&in->body, &in->welcome) != 0)
+    if (epoch == d->epoch)
         return DIALLER_NOTHING;
+    start_over(d, now_ms);
+    return DIALLER_GONE;
+}
+
+static enum dialler_event take_welcome(struct dialler *d, int64_t now_ms, struct dialler_input *in)
+{
+    if (wire_get_welcome(&in->body, &in->welcome) != 0)
+        return DIALLER_NOTHING;
+    if (d->open)
+        return look_again(d, now_ms, in->welcome.epoch);
     d->open = true;
+    d->epoch = in->welcome.epoch;
     d->lease_ms = in->welcome.lease_ms;
     d->ping_ms = in->welcome.ping_ms != 0 ? in->welcome.ping_ms : PING_MS;
     d->lease_end_ms = d->hello_ms + d->lease_ms;
@@ -250,10 +264,10 @@ static enum dialler_event take_refused(struct dialler *d, struct dialler_input *
 }
 
 /* The link's own frames. Others are the owner's. */
-static enum dialler_event take_frame(struct dialler *d, struct dialler_input *in)
+static enum dialler_event take_frame(struct dialler *d, int64_t now_ms, struct dialler_input *in)
 {
     switch ((int)in->header.type) {
-    case WIRE_WELCOME: return take_welcome(d, in);
+    case WIRE_WELCOME: return take_welcome(d, now_ms, in);
     case WIRE_REFUSED: return take_refused(d, in);
     case WIRE_PING: return take_ping(d, in);
     case WIRE_ACK:
@@ -282,6 +296,10 @@ static enum dialler_event take_message(struct dialler *d, int64_t now_ms, struct
         start_over(d, now_ms);
         return was_open ? DIALLER_GONE : DIALLER_NOTHING;
     }
+    /* A WELCOME that was lost comes again, behind frames that the broker sends again: these are not for
+     * us yet, and must not count as received. */
+    if (!d->open && in->header.seq != 0)
+        return DIALLER_NOTHING;
     if (link_receive(&d->link, &in->header, d->input->size, &verdict) != 0) {
         log_warn("ack_beyond_sent", "link=%016llx", (unsigned long long)d->link.id);
         return DIALLER_NOTHING;
@@ -290,7 +308,7 @@ static enum dialler_event take_message(struct dialler *d, int64_t now_ms, struct
         transmit_owned(d, link_ack(&d->link, true));
     if (verdict != LINK_DELIVER)
         return DIALLER_NOTHING;
-    return take_frame(d, in);
+    return take_frame(d, now_ms, in);
 }
 
 enum dialler_event dialler_receive(struct dialler *d, int64_t now_ms, struct dialler_input *out)

@@ -195,13 +195,26 @@ static void take_peer_frame(struct core *core,
         dispatch(core, peer, event, header, body);
 }
 
+/* A HELLO that comes late, of an agent's link that had ended. Under the same number both ends would count
+ * from different frames on. */
+static bool has_ended(const struct core *core, uint64_t link)
+{
+    const struct agent *agent = NULL;
+
+    DL_FOREACH (core->former, agent) {
+        if (agent->peer.link.id == link)
+            return true;
+    }
+    return false;
+}
+
 /* A frame of a link that is not known here. */
 static void take_stranger(struct core *core,
                           const struct core_event *event,
                           const struct wire_header *header,
                           struct wire_cursor *body)
 {
-    if (header->type == WIRE_HELLO) {
+    if (header->type == WIRE_HELLO && !has_ended(core, header->link)) {
         peer_hello(core, event, header, body);
         return;
     }

@@ -204,6 +204,7 @@ int durable_restore(struct core *core,
         }
         d->id = record->id;
         d->state = DURABLE_LIVE;
+        d->inherited = true;
         HASH_ADD(hh, core->durables.by_id, id, sizeof(d->id), d);
         core->counters.durable++;
     }
@@ -318,6 +319,7 @@ void durable_start(struct core *core, struct durable *d)
         return;
     }
     d->task->durable = d;
+    d->task->inherited = d->inherited;
     d->task->frame = blob_ref(d->body);
     core->counters.accepted++;
     if (d->ties == NULL)
@@ -348,6 +350,7 @@ int durable_retry(struct core *core, struct durable *d)
     d->retried = true;
     d->forgiven = false;
     d->unwanted = false;
+    d->inherited = false; /* what it asks for now is new */
     core->durables.accepting++;
     ledger_write(core, d);
     ties_tell(core, d);

@@ -46,6 +46,7 @@ struct durable {
     enum durable_state state;
     bool retried;              /* ACCEPTING for another time */
     bool forgiven;             /* it did not end well: what waits for it goes on without it */
+    bool inherited;            /* of an earlier broker: it may have run there */
     bool unwanted;             /* DONE: to be forgotten when nothing is tied to it any more */
     struct ties *ties;         /* owned; what it waits for; NULL: nothing */
     struct tie *takers;        /* of those that wait for it; utlist DL */

@@ -169,7 +169,9 @@ static void bury_agent(struct core *core, struct agent *agent)
     session_free(core, steal(&agent->peer.session));
     agent_close(core, agent);
     relay_fini(&agent->peer.relay);
+    const uint64_t link = agent->peer.link.id;
     link_fini(&agent->peer.link);
+    agent->peer.link.id = link; /* it is not opened again */
     DL_APPEND(core->former, agent);
 }
 

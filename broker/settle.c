@@ -16,20 +16,21 @@ static void forget(struct core *core, struct task *task)
 }
 
 /* What became of a cancelled task. Only what its agent vouches for counts as not begun, and only if
- * that was the first to hold it: of an attempt that was lost nobody knows how far it came. */
+ * that was the first to hold it: of an attempt that was lost nobody knows how far it came, nor of those
+ * under an earlier broker. */
 static enum wire_cancelled
 answer_of(const struct task *task, enum task_event event, const struct wire_attempt *outcome)
 {
     struct wire_failure failure;
 
     if (event == TASK_CANCEL)
-        return task->attempt == 0 ? WIRE_NEVER_RAN : WIRE_DISCARDED;
+        return task->attempt == 0 && !task->inherited ? WIRE_NEVER_RAN : WIRE_DISCARDED;
     if (event == TASK_CRASH || event == TASK_CRASH_LAST)
         return WIRE_STOPPED;
     if (event != TASK_OUTCOME || outcome->outcome != WIRE_CANCELLED ||
         wire_get_failure(outcome->bytes, &failure) != 0)
         return WIRE_DISCARDED;
-    if (failure.code == WIRE_NEVER_RAN && task->attempt == 1)
+    if (failure.code == WIRE_NEVER_RAN && task->attempt == 1 && !task->inherited)
         return WIRE_NEVER_RAN;
     return failure.code == WIRE_STOPPED ? WIRE_STOPPED : WIRE_DISCARDED;
 }

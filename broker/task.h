@@ -100,6 +100,7 @@ struct task {
     bool running;    /* it is in the table of running.h */
     bool offered;    /* its agent has a result that travels in pieces; see relay.h */
     bool taken;      /* its submitter has all of them */
+    bool inherited;  /* an earlier broker had it, and may have leased it */
 };
 
 /* The id that agents see; never 0. */

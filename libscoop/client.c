@@ -259,6 +259,7 @@ static void forget_numbers(struct client *client)
 
     for (uint64_t no = 1; (entry = ledger_next(&client->ledger, &no)) != NULL; no++) {
         entry->job->no = 0;
+        entry->job->resent = true;
         if (!entry->job->cancelled)
             continue;
         job_cancel_task(entry->job, entry->index, WIRE_DISCARDED);

@@ -3,6 +3,15 @@
 
 #include <stdlib.h>
 
+/* The broker can only know what became of it since it was sent again. */
+static bool claims_too_much(const struct job *job, const struct wire_result *result)
+{
+    struct wire_failure failure;
+
+    return job->resent && result->outcome == WIRE_CANCELLED &&
+           wire_get_failure(result->bytes, &failure) == 0 && failure.code == WIRE_NEVER_RAN;
+}
+
 /* The outcome of a task. True: it was the last of its job. */
 static bool
 end_task(struct client *client, const struct ledger_entry *entry, const struct wire_result *result)
@@ -13,6 +22,8 @@ end_task(struct client *client, const struct ledger_entry *entry, const struct w
     if (result->outcome == WIRE_OK && (result->flags & WIRE_RESULT_MOVED) != 0)
         return job_end_moved(entry->job, entry->index, result, moved, size);
     free(moved);
+    if (claims_too_much(entry->job, result))
+        return job_cancel_task(entry->job, entry->index, WIRE_DISCARDED);
     return job_end_task(entry->job, entry->index, result);
 }
 

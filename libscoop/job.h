@@ -42,6 +42,7 @@ struct job {
     uint32_t run_us;              /* of the outcome that came last */
     uint64_t no;            /* of a job of one task: its number on the present link; 0: none */
     bool sent;              /* a broker has seen some of it */
+    bool resent;            /* so has one before it, where it may have run */
     bool sets_anew;         /* a constant: see constant.h */
     bool cancelled;         /* the caller has asked for its end */
     bool abandoned;         /* nobody waits: touch no place, ask for no argument */

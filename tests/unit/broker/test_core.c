@@ -268,6 +268,20 @@ Test(core, answers_gone_to_a_link_it_does_not_know)
     finish(&w);
 }
 
+Test(core, does_not_open_the_link_of_a_lost_agent_again_for_a_hello_that_comes_late)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+
+    unreachable(&w, agent);
+    pass(&w, CORE_UNREACHABLE_MS + 100);
+    cr_assert_eq(core_counters(w.core)->agents, 0);
+    say_hello(&w, agent, 1);
+    cr_assert(agent->gone);
+    cr_assert_eq(core_counters(w.core)->agents, 0);
+    finish(&w);
+}
+
 Test(core, does_not_obey_somebody_elses_link_number)
 {
     struct world w = given_world();

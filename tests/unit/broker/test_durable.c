@@ -175,6 +175,27 @@ Test(durable, outcomes_are_kept_for_their_time_and_then_forgotten)
 
 /* How many tasks a broker finds that reads the journal from this position on. */
 
+Test(durable, task_that_an_earlier_broker_may_have_leased_is_never_said_to_have_never_run)
+{
+    struct world before = given_durable_world();
+    struct end *agent = given_agent(&before, 1);
+    struct end *client = given_asker(&before);
+
+    ask_for(&before, client, SUBMIT, 1, 77);
+    confirm(&before);
+    cr_assert_eq(agent->task_count, 1);
+    seal_all(&before);
+    struct world w = given_next_world(&before);
+    client = given_asker(&w);
+    ask_for(&w, client, CANCEL, 1, 77);
+    confirm(&w);
+    ask_for(&w, client, WAIT, 2, 77);
+    assert_told(client, 2, 2, WIRE_CANCELLED);
+    cr_assert_eq(client->results[1].code, WIRE_DISCARDED);
+    finish(&before);
+    finish(&w);
+}
+
 Test(durable, task_that_is_cancelled_before_it_ran_never_runs)
 {
     struct world w = given_durable_world();

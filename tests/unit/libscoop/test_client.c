@@ -490,6 +490,34 @@ Test(client, ends_a_cancelled_task_that_was_never_sent_by_itself)
     cr_assert(client_is_idle(&client));
 }
 
+/* The next broker has not leased it; the one before may have. */
+Test(client, does_not_believe_that_a_task_never_ran_which_it_had_sent_to_an_earlier_broker)
+{
+    struct job job = map_of(0, 1);
+    const uint8_t never_ran[] = {0, 0, 0, WIRE_NEVER_RAN, 0, 0, 0, 0};
+    const struct wire_result result = {
+        .no = 1,
+        .outcome = WIRE_CANCELLED,
+        .bytes = {never_ran, sizeof(never_ran)},
+    };
+    struct wire_header header;
+    struct wire_cursor body;
+
+    given(&job);
+    expect_function(&absolute);
+    blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
+    cr_assert_eq(client_open(&client, 10, 1U << 20, 256U << 20), 0);
+    expect_function(&absolute);
+    blob_unref(next_frame(WIRE_SUBMIT, &header, &body));
+    client_cancel(&client, &job);
+    blob_unref(next_frame(WIRE_CANCEL, &header, &body));
+    struct blob *results CLEANUP(blob_unref_p) = wire_frame_new(WIRE_RESULTS, 10, 0);
+    cr_assert_eq(wire_put_result(results, &result), 0);
+    wire_frame_add_count(results, 1);
+    deliver(results);
+    assert_cancelled(&job, SCOOP_DISCARDED);
+}
+
 Test(client, tells_the_broker_once_of_a_cancelled_task_and_takes_its_answer)
 {
     struct job first = map_of(0, 1);
