@@ -57,8 +57,8 @@ static bool take_progress(struct news *n, const struct wire_note *note)
 
     if (wire_get_progress(note->bytes, &progress) != 0)
         return false;
-    const bool same = n->has_progress && n->progress.done == progress.done &&
-                      n->progress.total == progress.total;
+    const bool same =
+        n->has_progress && n->progress.done == progress.done && n->progress.total == progress.total;
     n->progress = progress;
     n->has_progress = true;
     return !same;

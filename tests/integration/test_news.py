@@ -73,7 +73,7 @@ def test_a_flood_of_pieces_holds_up_no_function_and_does_not_grow_the_broker(clu
     before = broker.resident_bytes()
     done = run(NEWS, "flood", 4000, env={**cluster.env, **env}, timeout=60)
     assert done.stdout == (
-        "beside it: ok\nin order: 1, some: 1, bounded: 1\nok: 4000, running 0\n"), done.stderr
+        "beside it: ok\nordered: 1, some: 1, bounded: 1\nok: 4000, running 0\n"), done.stderr
     assert broker.resident_bytes() - before < 24 << 20, "of 125 MiB"
 
 

@@ -171,7 +171,7 @@ static void floods(int count)
         came++;
         missing += piece.missing;
     }
-    printf("in order: %d, some: %d, bounded: %d\n", came + missing <= (unsigned)count, came > 0,
+    printf("ordered: %d, some: %d, bounded: %d\n", came + missing <= (unsigned)count, came > 0,
            came * SCOOP_PARTIAL_MAX <= (size_t)1 << 20);
     print_end(future);
 }
