@@ -1,7 +1,8 @@
 #include "news.h"
 
-/* Frames of at most 64 KiB on their way to the broker, beyond which pieces are dropped: 4 MiB. */
-#define UNACKED_MAX 64
+/* Frames of at most 64 KiB on their way to the broker, beyond which pieces are dropped: 1 MiB, which holds up
+ * neither outcomes nor the lease on a slow line. */
+#define UNACKED_MAX 16
 
 static void tell_running(struct executor *e, struct task *task, int64_t start_ms, int64_t now_ms)
 {
