@@ -151,14 +151,16 @@ struct channel_child {
     char needs[WIRE_NEEDS_MAX + 1]; /* a text, "": nothing */
 };
 
-/* Agent -> executor: how a child ended. */
+/* Agent -> executor: how a child ended, or what is told of it while it runs. */
 struct channel_result {
-    uint32_t bytes; /* of the body: the result, or a struct wire_failure */
+    uint32_t bytes; /* of the body: the result, or a struct wire_failure; the note's bytes */
     uint32_t child;
     uint32_t run_us;
-    uint16_t outcome; /* enum wire_outcome */
+    uint16_t outcome; /* enum wire_outcome; or CHANNEL_NEWS and a kind of notes */
     uint16_t attempts;
 };
+
+#define CHANNEL_NEWS 0x100
 
 _Static_assert(sizeof(struct channel_progress) == CHANNEL_ALIGNMENT, "a record has no padding");
 _Static_assert(sizeof(struct channel_task) == CHANNEL_ALIGNMENT, "heads keep bodies aligned");

@@ -15,9 +15,10 @@ int session_open(struct core *core, struct peer *peer)
     s->peer = peer;
     s->ordinary.session = s;
     s->ordinary.class = &core->ordinary;
-    /* An agent hands on what its tasks' children print. */
+    /* An agent hands on what its tasks' children print, and their news. */
     if (peer->role == WIRE_AGENT)
-        s->wants = 1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR;
+        s->wants = 1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR | 1U << WIRE_NOTE_RUNNING |
+                   1U << WIRE_NOTE_PROGRESS | 1U << WIRE_NOTE_PARTIAL;
     roster_init(&s->tasks, sizeof(struct session_task));
     peer->session = s;
     core->counters.sessions += peer->role == WIRE_CLIENT;

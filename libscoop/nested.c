@@ -5,6 +5,7 @@
 #include "error.h"
 #include "executor_state.h"
 #include "future.h"
+#include "news.h"
 #include "options.h"
 #include "session_state.h"
 #include "watch.h"
@@ -127,6 +128,22 @@ static uint64_t full_number(uint32_t low)
     return next - (uint32_t)((uint32_t)next - low);
 }
 
+/* What is told of a child while it runs is for the holder of a future. */
+static void take_news(const struct channel_result *head, const uint8_t *body)
+{
+    const struct ledger_entry *const entry =
+        ledger_find(&executor.children, full_number(head->child));
+    const struct wire_note note = {
+        .attempt = head->attempts,
+        .kind = (enum wire_note_kind)(head->outcome - CHANNEL_NEWS),
+        .bytes = {body, head->bytes},
+    };
+
+    if (entry != NULL && atomic_load(&entry->job->references) != 0 &&
+        news_take(&entry->job->news, 0, &note))
+        job_tell_news(entry->job);
+}
+
 static void take_result(const struct channel_result *head, const uint8_t *body)
 {
     const struct wire_result result = {
@@ -171,6 +188,14 @@ static uint8_t *gather(size_t size)
     return body;
 }
 
+static void take_record(const struct channel_result *head, const uint8_t *body)
+{
+    if (head->outcome >= CHANNEL_NEWS)
+        take_news(head, body);
+    else
+        take_result(head, body);
+}
+
 static bool collect_one(void)
 {
     struct ring *const ring = &executor.channel.results;
@@ -185,12 +210,12 @@ static bool collect_one(void)
         ring_take(ring, sizeof(head));
         uint8_t *body CLEANUP(free_p) = gather(total - sizeof(head));
 
-        take_result(&head, body);
+        take_record(&head, body);
         return true;
     }
     if (ready < total)
         return false;
-    take_result(&head, ring_take_at(ring) + sizeof(head));
+    take_record(&head, ring_take_at(ring) + sizeof(head));
     ring_take(ring, total);
     return true;
 }

@@ -316,6 +316,23 @@ int executor_answer(struct executor *e,
     return 0;
 }
 
+void executor_tell(struct executor *e, uint32_t child, const struct wire_note *note)
+{
+    const struct channel_result head = {
+        .bytes = (uint32_t)note->bytes.size,
+        .child = child,
+        .outcome = (uint16_t)(CHANNEL_NEWS + note->kind),
+        .attempts = note->attempt,
+    };
+    const size_t reserve = e->channel.results.capacity / 4;
+
+    if (e->answers != NULL ||
+        room_of(&e->channel.results) < channel_record_bytes(head.bytes) + reserve)
+        return;
+    put_answer(e, &head, note->bytes.data);
+    channel_publish_results(&e->channel);
+}
+
 void executor_put_more(struct executor *e)
 {
     if (e->rest.bytes != 0) {

@@ -231,6 +231,9 @@ bool executor_remove_waiting(struct executor *executor, struct task *out);
  * never answered anything is taken to have: its program cannot be run at all. */
 bool executor_had_begun(const struct executor *executor);
 
+/* Hand it news of a child. Where it takes them slower than they come they are dropped: results come first. */
+void executor_tell(struct executor *executor, uint32_t child, const struct wire_note *note);
+
 /* Hand it the result of a child; `bytes` of the result lie in `frame`. -ENOMEM. */
 NODISCARD int executor_answer(struct executor *executor,
                               uint32_t child,

@@ -252,6 +252,21 @@ const struct task *nested_parent(const struct nested *n, uint64_t no)
     return child != NULL ? executor_task(child->executor, child->parent) : NULL;
 }
 
+static bool is_news(enum wire_note_kind kind)
+{
+    return kind == WIRE_NOTE_RUNNING || kind == WIRE_NOTE_PROGRESS || kind == WIRE_NOTE_PARTIAL;
+}
+
+/* News are for who holds the child's future. */
+static void tell_holder(const struct nested *n, const struct wire_note *note)
+{
+    const struct child *child = NULL;
+
+    HASH_FIND(hh, n->children, &note->task, sizeof(note->task), child);
+    if (child != NULL)
+        executor_tell(child->executor, child->number, note);
+}
+
 int nested_notes(struct nested *n, struct report *report, struct dialler_input *in)
 {
     for (uint32_t i = 0; i < in->header.count; i++) {
@@ -260,7 +275,9 @@ int nested_notes(struct nested *n, struct report *report, struct dialler_input *
         if (wire_get_note(&in->body, &note) != 0)
             return -EPROTO;
         const struct task *const parent = nested_parent(n, note.task);
-        if (parent != NULL)
+        if (is_news(note.kind))
+            tell_holder(n, &note);
+        else if (parent != NULL)
             report_note_of_child(report, parent, &note);
     }
     return wire_read_ok(&in->body);

@@ -83,7 +83,7 @@ void nested_submit(struct nested *nested,
  * any more. Borrowed until the next collect. */
 const struct task *nested_parent(const struct nested *nested, uint64_t no);
 
-/* NOTES of children: hand them on as their parents'. -EPROTO. */
+/* NOTES of children: hand them on as their parents', but news to their executors. -EPROTO. */
 NODISCARD int nested_notes(struct nested *nested, struct report *report, struct dialler_input *in);
 
 /* RESULTS: hand them to their executors. -EPROTO. */

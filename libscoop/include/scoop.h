@@ -411,10 +411,9 @@ SCOOP_API void scoop_future_free(scoop_future *future);
 
 /* ---- while a task runs ----
  * What its worker tells of it, a tenth of a second late at most. It is news, not a promise: a task that ends
- * within 50 ms may never seem to run, and only the end is certain. Told of futures of scoop_submit() in the
- * process that runs main(); a function hears nothing of its children, and of a durable task `scoop status`
- * tells. Serially a task has ended when scoop_submit() returns; then its last progress and its pieces are
- * here. */
+ * within 50 ms may never seem to run, and only the end is certain. Told of futures of scoop_submit(), also to a
+ * function of its children, when it goes on: they may run in its own process; of a durable task `scoop status` and `scoop tasks` tell. Serially a
+ * task has ended when scoop_submit() returns; then its last progress and its pieces are here. */
 
 /* Is it running now, on some worker? A task that waits for its children is. Never waits. */
 SCOOP_API bool scoop_running(scoop_future *future);

@@ -42,8 +42,9 @@ def test_an_execution_that_is_lost_leaves_its_pieces_and_the_next_begins_anew(tm
         "try 1, piece 0: a\ntry 1, piece 1: b\ntry 2, piece 0: A\ntry 2, piece 1: B\n2/3\n")
 
 
-def test_a_task_that_waits_for_its_children_is_running_and_hears_nothing_of_them():
-    assert on_slots("children") == "it was running and half done: 1\nok: 1, running 0\n"
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_task_that_waits_for_its_children_is_running_and_hears_of_them(slots):
+    assert on_slots("children", slots=slots) == "it was running and half done: 1\nok: 1, running 0\n"
 
 
 @pytest.mark.tsan

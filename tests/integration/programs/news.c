@@ -75,19 +75,25 @@ SCOOP_BYTES_FUNCTION(stumble)
     _exit(7);
 }
 
+/* What it hears of its children; fails where that is wrong. */
 SCOOP_FUNCTION(int, parent, int x)
 {
-    scoop_future *child = scoop_submit(step, .steps = {.count = 1, .ms = 150});
+    scoop_future *child = scoop_submit(step, .steps = {.count = 2, .ms = 150});
+    scoop_future *giver = scoop_submit(give, 100);
     struct scoop_piece piece;
     uint64_t done = 0;
     uint64_t total = 0;
+    unsigned came = 0;
 
     scoop_progress(1, 2);
-    const enum scoop_status news = scoop_wait_news(child, SCOOP_FOREVER);
-    const enum scoop_status pieces = scoop_partial_next(child, SCOOP_FOREVER, &piece);
-    if (news != SCOOP_END || pieces != SCOOP_END || scoop_progress_of(child, &done, &total) ||
+    while (scoop_partial_next(giver, SCOOP_FOREVER, &piece) == SCOOP_OK)
+        came += 1 + piece.missing;
+    while (scoop_wait_news(child, SCOOP_FOREVER) == SCOOP_OK)
+        continue;
+    if (came != 100 || !scoop_progress_of(child, &done, &total) || done != 2 ||
         scoop_running(child))
-        scoop_fail(1, "%s, %s", scoop_strerror(news), scoop_strerror(pieces));
+        scoop_fail(1, "%u pieces, %u/%u", came, (unsigned)done, (unsigned)total);
+    scoop_future_free(giver);
     scoop_future_free(child);
     return x;
 }
