@@ -1,8 +1,8 @@
 #include "news.h"
 
-/* Frames of at most 64 KiB on their way to the broker, beyond which pieces are dropped: 1 MiB, which holds up
- * neither outcomes nor the lease on a slow line. */
-#define UNACKED_MAX 16
+/* Bytes on their way to the broker beyond which pieces are dropped: few enough to hold up neither outcomes
+ * nor the lease on a slow line. */
+#define UNACKED_BYTES ((size_t)1 << 20)
 
 static void tell_running(struct executor *e, struct task *task, int64_t start_ms, int64_t now_ms)
 {
@@ -64,7 +64,7 @@ void news_take_partial(struct executor *e, const struct channel_outcome *head, c
     struct blob *note CLEANUP(blob_unref_p) = NULL;
     const struct wire_partial partial = {.index = head->run_us, .bytes = {bytes, head->bytes}};
 
-    if (e->report == NULL || dialler_unacked(e->report->dialler) >= UNACKED_MAX)
+    if (e->report == NULL || report_backlog(e->report) >= UNACKED_BYTES)
         return;
     note = blob_new(4 + head->bytes);
     if (note != NULL && wire_put_partial(note, &partial) == 0)

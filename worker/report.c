@@ -194,6 +194,11 @@ void report_flush(struct report *r)
     send(r, steal(&r->frame));
 }
 
+size_t report_backlog(const struct report *r)
+{
+    return dialler_unacked_bytes(r->dialler) + (r->notes != NULL ? r->notes->size : 0);
+}
+
 void report_fini(struct report *r)
 {
     blob_unref(r->frame);

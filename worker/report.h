@@ -54,6 +54,9 @@ void report_note_of_child(struct report *report,
                           const struct task *task,
                           const struct wire_note *note);
 
+/* Bytes that the broker has not acknowledged, and of notes that have gathered. */
+size_t report_backlog(const struct report *report);
+
 /* Send what has gathered. Without a link it is dropped: the broker knows that we are gone. */
 void report_flush(struct report *report);
 

@@ -54,15 +54,20 @@ def test_many_threads_may_look_at_futures_while_these_run():
 
 @pytest.fixture
 def cluster(start, tmp_path):
-    """cluster(slots, ...): a broker, which has the address .url, and a worker with the programs of these tests."""
+    """A worker with the programs of these tests: cluster(slots) is its broker, cluster.broker() is one that takes its
+    place."""
     url, workers = f"ipc://{tmp_path}/client", f"ipc://{tmp_path}/worker"
 
+    def broker(env=None):
+        return start("scoop-broker", "--client-listen", url, "--worker-listen", workers, env=env)
+
     def started(slots, env=None):
-        broker = start("scoop-broker", "--client-listen", url, "--worker-listen", workers, env=env)
+        first = broker(env)
         start("scoop-worker", "run", "--broker", workers, "--slots", slots, "--programs", os.path.dirname(NEWS),
               env=env, ready="link_open")
-        return broker
+        return first
 
+    started.broker = broker
     started.env = {"SCOOP_BROKER": url}
     return started
 
@@ -76,6 +81,20 @@ def test_a_flood_of_pieces_holds_up_no_function_and_does_not_grow_the_broker(clu
     assert done.stdout == (
         "beside it: ok\nordered: 1, some: 1, bounded: 1\nok: 4000, running 0\n"), done.stderr
     assert broker.resident_bytes() - before < 24 << 20, "of 125 MiB"
+
+
+def test_when_the_broker_is_lost_a_task_runs_no_more_until_it_begins_anew(cluster, start):
+    broker = cluster(1)
+    holder = start("../tests/programs/news", "steps", 5, 150, env=cluster.env, ready=None)
+    holder.wait_for("2/5", stdout=True)
+    broker.kill()
+    cluster.broker()
+    assert holder.wait() == 0
+    *heard, end = holder.lines
+    assert end == "ok: 5, running 0"
+    again = heard.index("running 1", 1)
+    assert heard[:again] in (["running 1", "1/5", "2/5"], ["running 1", "1/5", "2/5", "3/5"])
+    assert heard[again:] == ["running 1", "1/5", "2/5", "3/5", "4/5", "5/5"]
 
 
 def test_status_lists_the_slowest_tasks_with_their_progress(cluster, start):
