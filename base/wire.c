@@ -24,7 +24,7 @@ static const char *const type_names[WIRE_TYPE_END] = {
     [WIRE_REVOKE] = "REVOKE",   [WIRE_DRAIN] = "DRAIN",       [WIRE_QUERY] = "QUERY",
     [WIRE_STATUS] = "STATUS",   [WIRE_PARKED] = "PARKED",     [WIRE_CANCEL] = "CANCEL",
     [WIRE_NOTES] = "NOTES",     [WIRE_INPUT] = "INPUT",       [WIRE_NEED] = "NEED",
-    [WIRE_WANT] = "WANT",       [WIRE_PIECE] = "PIECE",
+    [WIRE_WANT] = "WANT",       [WIRE_PIECE] = "PIECE",       [WIRE_FORGET] = "FORGET",
 };
 
 static const char *const outcome_names[WIRE_OUTCOME_END] = {

@@ -62,6 +62,7 @@ enum wire_type {
     WIRE_NEED,
     WIRE_WANT,
     WIRE_PIECE,
+    WIRE_FORGET,
     WIRE_TYPE_END,
 };
 
@@ -448,6 +449,8 @@ NODISCARD int wire_put_partial(struct blob *b, const struct wire_partial *partia
 /* For how long; see WIRE_NOTE_RUNNING. */
 NODISCARD int wire_get_running_ms(struct wire_bytes bytes, uint32_t *out);
 NODISCARD int wire_put_running_ms(struct blob *b, uint32_t ms);
+
+/* FORGET: a sequence of keys of WIRE_KEY_BYTES, of values that will not be read any more. */
 
 /* WANT and PIECE: bytes too large for a record travel between who runs a task and who submitted it.
  * Source: docs/PROTOCOL.md section 4, "Pieces". */

@@ -94,6 +94,8 @@ static int take_client_frame(struct core *core,
                              struct blob *frame,
                              const char **what)
 {
+    if (header->type == WIRE_FORGET)
+        return values_forget(core, peer->session, header, body);
     if (header->type != WIRE_QUERY)
         return take_session_frame(core, peer, header, body, frame, what);
     peer_send_loose(core, peer, status_frame(core, peer->link.id));

@@ -313,6 +313,9 @@ static int take_piece(struct core *core, struct peer *peer, const struct wire_pi
     if ((of_agent ? find_way_of_agent(core, peer, &piece->cargo, &way)
                   : find_way_of_submitter(peer, &piece->cargo, &way)) &&
         way.task->session != core->durables.session && is_wanted(&way, piece)) {
+        if (piece->cargo.what == WIRE_WHAT_VALUE && piece->cargo.offset == 0 &&
+            peer->role == WIRE_CLIENT)
+            values_note(peer->session, piece->cargo.key);
         core->counters.pieces++;
         core->counters.piece_bytes += piece->bytes.size;
         send_piece(core, way.to, way.number, piece);

@@ -360,6 +360,7 @@ void session_close(struct core *core, struct session *s)
     for (uint64_t no = 1; (entry = roster_next(&s->tasks, &no)) != NULL; no++)
         drop_task(core, entry->task);
     constants_drop(core, s);
+    values_drop(core, s);
     if (s->peer->role == WIRE_AGENT)
         return; /* its end is noted as the agent's */
     core->counters.sessions--;

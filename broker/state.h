@@ -15,6 +15,7 @@
 #include "running.h"
 #include "task.h"
 #include "terms.h"
+#include "values.h"
 
 #include <uthash.h>
 
@@ -72,6 +73,7 @@ struct session {
     uint64_t notes_dropped;     /* since the last one that was sent */
     uint64_t kept;              /* bytes of results that are inputs of its tasks */
     struct constant *constants; /* that it has set, and that end with it; utlist DL */
+    struct known_values values; /* of its client, that hosts may keep */
     struct blob *needs;         /* frame being filled, NULL: none */
     struct function *functions[WIRE_FUNCTIONS_MAX]; /* by the session's number; NULL: not defined */
 };

@@ -121,6 +121,32 @@ static enum scoop_status unknown(const char *call)
     return error_set(SCOOP_REFUSED, "%s: the session has no such value (any more)", call);
 }
 
+/* The name of a value on the wire. There is room. */
+static void put_key(struct blob *b, const uint64_t id[2])
+{
+    static const uint8_t zeros[WIRE_KEY_BYTES - 2 * sizeof(uint64_t)];
+
+    wire_put_u64(b, id[0]);
+    wire_put_u64(b, id[1]);
+    wire_put_bytes(b, zeros, sizeof(zeros));
+}
+
+/* Have hosts told. Without memory they let it go by themselves. The lock is held. */
+static void tell_hosts(scoop_session *session, const struct scattered *s)
+{
+    if (session->freed == NULL)
+        session->freed = blob_new(WIRE_KEY_BYTES);
+    if (session->freed == NULL || blob_reserve(session->freed, WIRE_KEY_BYTES) != 0)
+        return;
+    put_key(session->freed, s->ref.id);
+    session_wake(session);
+}
+
+struct blob *scattered_take_freed(scoop_session *session)
+{
+    return steal(&session->freed);
+}
+
 enum scoop_status scoop_unscatter(scoop_session *session, struct scoop_ref ref)
 {
     static const char call[] = "scoop_unscatter";
@@ -133,6 +159,8 @@ enum scoop_status scoop_unscatter(scoop_session *session, struct scoop_ref ref)
     struct scattered *s = find(&place, ref.id);
     if (s != NULL)
         HASH_DEL(*place.table, s);
+    if (s != NULL && s->lent && session != NULL)
+        tell_hosts(session, s);
     pthread_mutex_unlock(place.lock);
     if (s == NULL)
         return unknown(call);
@@ -155,12 +183,13 @@ size_t scattered_lend(scoop_session *session,
 
     *why = "its program has freed it, or never had it";
     pthread_mutex_lock(place.lock);
-    const struct scattered *s = find(&place, id);
+    struct scattered *s = find(&place, id);
     if (s != NULL && cargo->offset < s->ref.size) {
         const uint64_t left = s->ref.size - cargo->offset;
 
         lent = left < size ? (size_t)left : size;
         *total = s->ref.size;
+        s->lent = true;
         memcpy(data, s->data + cargo->offset, lent);
     }
     pthread_mutex_unlock(place.lock);
@@ -242,14 +271,11 @@ static enum scoop_status map_file(const struct scoop_ref *ref, int fd, struct va
 /* The argument of CHANNEL_VALUE_FUNCTION. NULL: out of memory. */
 static struct blob *question_of(const struct scoop_ref *ref)
 {
-    static const uint8_t zeros[WIRE_KEY_BYTES - 2 * sizeof(uint64_t)];
     struct blob *question = blob_new(CHANNEL_VALUE_BYTES);
 
     if (question == NULL)
         return NULL;
-    wire_put_u64(question, ref->id[0]);
-    wire_put_u64(question, ref->id[1]);
-    wire_put_bytes(question, zeros, sizeof(zeros));
+    put_key(question, ref->id);
     wire_put_u64(question, ref->size);
     return question;
 }

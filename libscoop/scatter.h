@@ -9,11 +9,13 @@
 #include "base/wire.h"
 #include "libscoop/include/scoop.h"
 
+#include <stdbool.h>
 #include <uthash.h>
 
 struct scattered {
     struct scoop_ref ref;
     const uint8_t *data; /* borrowed */
+    bool lent;           /* hosts may have it */
     UT_hash_handle hh;   /* by ref.id */
 };
 
@@ -26,6 +28,10 @@ size_t scattered_lend(scoop_session *session,
                       size_t size,
                       uint64_t *total,
                       const char **why);
+
+/* What hosts may let go, as a FORGET without its header: owned by the caller, and taken out. NULL: nothing. The
+ * lock is held. */
+struct blob *scattered_take_freed(scoop_session *session);
 
 /* Forget all of a table. */
 void scattered_clear(struct scattered **table);

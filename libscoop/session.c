@@ -129,6 +129,7 @@ void session_close(scoop_session *s)
     client_fini(&s->client);
     constants_clear(&s->constants);
     scattered_clear(&s->scattered);
+    blob_unref(steal(&s->freed));
     notes_close(s->notes);
     s->notes = NULL; /* a reference may keep the session */
     if (s->context != NULL)

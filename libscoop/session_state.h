@@ -54,6 +54,7 @@ struct scoop_session {
     struct desk *desks;
     struct constant *constants;  /* uthash by name; owned */
     struct scattered *scattered; /* uthash by id; owned */
+    struct blob *freed;          /* of these, to tell hosts of; NULL: none */
     struct value_use *uses;      /* of a function's session: values that it has read; owned */
     int ended_fd;      /* eventfd that tells programs of futures that ended; -1: not asked for */
     bool ended_raised; /* it is readable */

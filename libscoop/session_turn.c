@@ -212,6 +212,22 @@ static bool send_or_hang_up(scoop_session *s, struct blob *frame)
     return false;
 }
 
+/* Values that will not be read any more. */
+static bool send_freed(scoop_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct blob *keys CLEANUP(blob_unref_p) = scattered_take_freed(s);
+    pthread_mutex_unlock(&s->lock);
+    if (keys == NULL)
+        return true;
+    struct blob *frame = dialler_frame(s->dialler, WIRE_FORGET, keys->size);
+    if (frame == NULL)
+        return true; /* hosts let them go by themselves */
+    wire_put_bytes(frame, keys->data, keys->size);
+    wire_frame_add_count(frame, (uint32_t)(keys->size / WIRE_KEY_BYTES));
+    return send_or_hang_up(s, frame);
+}
+
 static void send_all(scoop_session *s)
 {
     struct blob *frame = NULL;
@@ -229,6 +245,8 @@ static void send_all(scoop_session *s)
         if (!send_or_hang_up(s, frame))
             return;
     }
+    if (!send_freed(s))
+        return;
     if (s->client.starved)
         hang_up(s); /* likewise for what could not be made */
 }
@@ -475,7 +493,7 @@ void session_drive(scoop_session *s, int64_t until_ms)
 bool session_has_work(const scoop_session *s)
 {
     return !s->idle || s->inbox != NULL || s->leaving != NULL || s->requests != NULL ||
-           s->queries != NULL;
+           s->queries != NULL || s->freed != NULL;
 }
 
 void session_wake(scoop_session *s)

@@ -179,6 +179,19 @@ static int take_revoke(struct agent *a, struct dialler_input *in, int64_t now_ms
     return 0;
 }
 
+/* Values that their client has freed, or that have lost it. */
+static int take_forget(struct agent *a, struct dialler_input *in)
+{
+    for (uint32_t i = 0; i < in->header.count; i++) {
+        const struct wire_bytes key = wire_get_bytes(&in->body, WIRE_KEY_BYTES);
+
+        if (in->body.bad)
+            return -EPROTO;
+        store_forget(&a->store, WIRE_WHAT_VALUE, key.data);
+    }
+    return wire_read_ok(&in->body);
+}
+
 static void stop(struct agent *a, int exit_code)
 {
     a->state = AGENT_DONE;
@@ -203,6 +216,8 @@ static void take_frame(struct agent *a, struct dialler_input *in, int64_t now_ms
         result = transfers_piece(&a->transfers, in);
     else if (in->header.type == WIRE_WANT)
         result = transfers_want(&a->transfers, in);
+    else if (in->header.type == WIRE_FORGET)
+        result = take_forget(a, in);
     else if (in->header.type == WIRE_NOTES)
         result = nested_notes(&a->nested, &a->report, in);
     if (result == 0)

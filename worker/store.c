@@ -281,6 +281,17 @@ void store_drop(struct store *s, struct need *need)
         free_item(item);
 }
 
+void store_forget(struct store *s, enum wire_what what, const uint8_t *key)
+{
+    struct item *const item = find(s, what, key);
+
+    if (item == NULL || item->file == NULL || item->needs != NULL)
+        return;
+    log_info("item_freed", "what=%s bytes=%llu", wire_what_name(what),
+             (unsigned long long)size_of(item));
+    free_item(item);
+}
+
 /* ---- all of them ---- */
 
 /* The first that waits for its turn. */

@@ -73,6 +73,9 @@ NODISCARD int store_need(struct store *store, struct need *need);
 /* It is not needed any more. One that is not in the store is accepted. */
 void store_drop(struct store *store, struct need *need);
 
+/* It will not be read any more: let it go. What is still needed stays until it has come. */
+void store_forget(struct store *store, enum wire_what what, const uint8_t *key);
+
 /* Once in each turn of the loop: begin what can be begun, let go what nobody uses. */
 void store_turn(struct store *store, int64_t now_ms);
 

@@ -708,8 +708,7 @@ SCOOP_API const void *scoop_scattered_items(struct scoop_ref ref, size_t item_by
 
 /* The value will not be read any more: its bytes may be changed or freed when this returns. A function that
  * reads it all the same gets SCOOP_REFUSED, or the bytes as they were where its host still has them.
- * Hosts let go what was not read for ten minutes, or when they need the room. SCOOP_REFUSED: this
- * session has none. */
+ * Hosts are told, also when the session ends, and let it go. SCOOP_REFUSED: this session has none. */
 SCOOP_API enum scoop_status scoop_unscatter(scoop_session *session, struct scoop_ref ref);
 
 /* ---- durable tasks ----

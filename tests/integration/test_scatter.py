@@ -69,6 +69,7 @@ def test_a_value_travels_once_to_each_host_and_is_shared_by_its_executors(cluste
         assert worker.log.count(FETCHED) == 1
         assert f"{FETCHED} bytes={5 * MIB + 1}" in worker.log
         eventually(lambda w=worker: not any(mapped(w).values()), "idle executors have let it go")
+        worker.wait_for("ev=item_freed what=value")
 
 
 def test_children_on_other_hosts_read_it_through_their_parents_host(cluster):

@@ -476,3 +476,51 @@ Test(large, results_of_children_do_not_move)
     cr_assert_eq(agent->tasks[0].flags, 0);
     finish(&w);
 }
+
+static void forget(struct world *w, struct end *end, const struct wire_cargo *cargo)
+{
+    struct blob *frame = wire_frame_new(WIRE_FORGET, end->link.id, WIRE_KEY_BYTES);
+
+    wire_put_bytes(frame, cargo->key, WIRE_KEY_BYTES);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, end, frame);
+    turn(w);
+}
+
+/* The agent has the beginning of the value, and the other one knows nothing of it. */
+static struct wire_cargo given_value(struct scene *s)
+{
+    struct wire_cargo value = cargo_of(s->task.id, 1, WIRE_WHAT_VALUE);
+
+    want(&s->w, s->agent, value, 10);
+    value.task = 1;
+    send_piece(&s->w, s->client, value, 10);
+    return value;
+}
+
+Test(relay, tells_all_agents_of_a_value_that_its_client_has_freed)
+{
+    struct scene s = given_leased_task();
+    struct end *other = given_agent(&s.w, 1);
+    const struct wire_cargo value = given_value(&s);
+
+    forget(&s.w, given_client(&s.w), &value);
+    cr_assert_eq(s.agent->forget_count, 0, "another client cannot free it");
+    forget(&s.w, s.client, &value);
+    forget(&s.w, s.client, &value);
+    cr_assert_eq(s.agent->forget_count, 1);
+    cr_assert_eq(other->forget_count, 1);
+    cr_assert_eq(s.agent->forgotten, value.key[0]);
+    finish(&s.w);
+}
+
+Test(relay, tells_all_agents_of_values_whose_session_has_ended)
+{
+    struct scene s = given_leased_task();
+
+    (void)given_value(&s);
+    send_frame(&s.w, s.client, wire_frame_new(WIRE_BYE, s.client->link.id, 0));
+    turn(&s.w);
+    cr_assert_eq(s.agent->forget_count, 1);
+    finish(&s.w);
+}

@@ -160,6 +160,9 @@ static void take_frame(struct end *end, struct blob *frame)
         take_wants(end, header.count, &body);
     else if (header.type == WIRE_PIECE)
         take_pieces(end, header.count, &body);
+    else if (header.type == WIRE_FORGET)
+        for (uint32_t i = 0; i < header.count; i++, end->forget_count++)
+            end->forgotten = wire_get_bytes(&body, WIRE_KEY_BYTES).data[0];
     else if (header.type == WIRE_REVOKE)
         for (uint32_t i = 0; i < header.count; i++)
             end->revoked[end->revoked_count++] = wire_get_u64(&body);

@@ -22,6 +22,8 @@ struct end {
     uint64_t incarnation;
     uint32_t wants; /* kinds of notes */
     const char *resources;
+    uint32_t forget_count; /* keys of FORGET that came; the first byte of the last */
+    uint8_t forgotten;
     bool welcome;
     bool gone;
     bool refused;
