@@ -200,6 +200,8 @@ static int start_remote_broker(struct supervisor *s, const char *clients)
         s->config->programs != NULL ? s->config->programs : "",
         "--gone-ms",
         GONE_MS,
+        /* Its clients are this user's own, who may run anything there by ssh. */
+        "--allow-upload",
         hosts->tunnel ? "--tunnel" : NULL,
         NULL,
     };

@@ -43,7 +43,8 @@ static const struct setting rows[] = {
         .type = SETTING_TEXT,
         .offset = offsetof(struct run_options, programs),
         .min = 1,
-        .help = "the program's folder on those hosts (default: the same as here)",
+        .help = "the program's folder on those hosts (default: the same as here); to others "
+                "it is sent",
     },
     {
         .flag = "trace",
@@ -67,7 +68,7 @@ static const struct settings settings = {
     .about =
         "Runs a program that is linked with libscoop on all cores of this machine, or on those "
         "of other hosts,\nto which you can log in by ssh without a question and which have "
-        "scoop-worker and the same program;\nor, when a broker is set, on its cluster. In a job "
+        "scoop-worker;\nor, when a broker is set, on its cluster. In a job "
         "of SLURM or PBS the hosts are those of the job.\nIts exit code is the program's.",
     .operands = "PROGRAM [ARGUMENT...]",
     .example = "scoop run --hosts red[00-07]:4,me@blue ./abs",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -70,6 +71,15 @@ def test_run_starts_workers_on_hosts_over_ssh(scoop, sshd, remote, private):
     assert "are equal" in done.stdout
     assert scoop("run", "--hosts", hosts, *remote, "sh", "-c", "exit 7").returncode == 7
     assert list(private.iterdir()) == []
+
+
+def test_a_program_that_is_not_on_the_hosts_is_sent_there(scoop, sshd, remote, tmp_path):
+    program = tmp_path / "somewhere"
+    shutil.copy(binary("examples/abs"), program)
+    # By a shell, so that nobody knows which folder to look in.
+    done = scoop("run", "--hosts", f"{sshd('127.0.0.2')}:2", *remote, "sh", "-c", f"exec {program}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "are equal" in done.stdout
 
 
 def test_map_runs_commands_on_hosts(scoop, site, sshd, remote):
