@@ -47,6 +47,7 @@
  *     scoop_then(), scoop_future_free()           not beside another call on the same future;
  *                                                 several threads may wait for one, and read it
  *     scoop_next(), scoop_iterator_...()          one thread at a time uses an iterator
+ *     scoop_wait_news(), scoop_partial_next()     one thread at a time for the same future
  *     scoop_..._free() of what a call handed out  not beside a call that uses it
  *     inside a function: all                      the thread that runs the function; one that it has
  *                                                 started makes no call (SCOOP_MISUSE)
