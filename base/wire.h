@@ -239,16 +239,20 @@ NODISCARD int wire_put_function(struct blob *b, const struct wire_function *func
 #define WIRE_RETRIES_MAX  1000
 #define WIRE_BACKOFF_MAX  3600000
 #define WIRE_PRIORITY_MAX 100
+#define WIRE_BATCH_MAX    4096
 
 /* What is asked for each task of a run beyond the ordinary. All zero: nothing. A bit of the run's
  * flags says which parts are there. */
 struct wire_options {
-    uint16_t retries;    /* WIRE_RUN_RETRIES: tries after a failure; 0...WIRE_RETRIES_MAX */
+    uint16_t retries; /* WIRE_RUN_RETRIES: tries after a failure; 0...WIRE_RETRIES_MAX */
+    uint16_t
+        batch; /* WIRE_RUN_BATCH: tasks per slot that an agent may hold; 0: the broker's choice */
     uint32_t backoff_ms; /* likewise: pause before the first, doubling; 0...WIRE_BACKOFF_MAX */
     int8_t priority;     /* WIRE_RUN_PRIORITY: -WIRE_PRIORITY_MAX...WIRE_PRIORITY_MAX, as + 128 */
     uint32_t expires_ms; /* WIRE_RUN_EXPIRES: not started for so long: EXPIRED; 0: never */
     uint64_t worker;     /* WIRE_RUN_WORKER: incarnation of the only one to run it; 0: any */
     bool traced;         /* WIRE_RUN_TRACED: a WIRE_NOTE_SPAN is wanted of each */
+    uint32_t rerun_ms;   /* WIRE_RUN_RERUN: a copy runs elsewhere when it runs so long; 0: none */
 };
 bool wire_options_equal(const struct wire_options *a, const struct wire_options *b);
 /* Is there anything in it that the broker has to remember per task, other than the priority? */
@@ -293,10 +297,12 @@ NODISCARD int wire_put_place(struct blob *b, const struct wire_place *place);
 /* Of each argument only the size is there: 32 bits, at most WIRE_LARGE_MAX. Its agent will want its
  * bytes. Of a function with arguments of any size, and without inputs. */
 #define WIRE_RUN_LARGE 256U
-#define WIRE_RUN_FLAGS (127U | WIRE_RUN_LARGE)
+#define WIRE_RUN_BATCH 512U
+#define WIRE_RUN_RERUN 1024U
+#define WIRE_RUN_FLAGS (127U | WIRE_RUN_LARGE | WIRE_RUN_BATCH | WIRE_RUN_RERUN)
 
 #define WIRE_RUN_BYTES         24                    /* of the fixed part */
-#define WIRE_RUN_OPTIONS_BYTES (25 + WIRE_NEEDS_MAX) /* of all other parts, inputs apart, at most */
+#define WIRE_RUN_OPTIONS_BYTES (31 + WIRE_NEEDS_MAX) /* of all other parts, inputs apart, at most */
 struct wire_run {
     uint16_t function;
     /* u16: flags */

@@ -198,12 +198,13 @@ bool wire_options_equal(const struct wire_options *a, const struct wire_options 
 {
     return a->retries == b->retries && a->backoff_ms == b->backoff_ms &&
            a->priority == b->priority && a->expires_ms == b->expires_ms && a->worker == b->worker &&
-           a->traced == b->traced;
+           a->traced == b->traced && a->batch == b->batch && a->rerun_ms == b->rerun_ms;
 }
 
 bool wire_options_need_terms(const struct wire_options *options)
 {
-    return options->retries != 0 || options->expires_ms != 0 || options->worker != 0;
+    return options->retries != 0 || options->expires_ms != 0 || options->worker != 0 ||
+           options->rerun_ms != 0;
 }
 
 static unsigned flags_of(const struct wire_options *options)
@@ -211,7 +212,9 @@ static unsigned flags_of(const struct wire_options *options)
     return (options->retries != 0 ? WIRE_RUN_RETRIES : 0) |
            (options->priority != 0 ? WIRE_RUN_PRIORITY : 0) |
            (options->expires_ms != 0 ? WIRE_RUN_EXPIRES : 0) |
-           (options->worker != 0 ? WIRE_RUN_WORKER : 0) | (options->traced ? WIRE_RUN_TRACED : 0);
+           (options->worker != 0 ? WIRE_RUN_WORKER : 0) | (options->traced ? WIRE_RUN_TRACED : 0) |
+           (options->batch != 0 ? WIRE_RUN_BATCH : 0) |
+           (options->rerun_ms != 0 ? WIRE_RUN_RERUN : 0);
 }
 
 static void get_options(struct wire_cursor *c, unsigned flags, struct wire_options *out)
@@ -232,7 +235,12 @@ static void get_options(struct wire_cursor *c, unsigned flags, struct wire_optio
     if ((flags & WIRE_RUN_WORKER) != 0)
         out->worker = wire_get_u64(c);
     out->traced = (flags & WIRE_RUN_TRACED) != 0;
-    if (out->retries > WIRE_RETRIES_MAX || out->backoff_ms > WIRE_BACKOFF_MAX)
+    if ((flags & WIRE_RUN_BATCH) != 0)
+        out->batch = wire_get_u16(c);
+    if ((flags & WIRE_RUN_RERUN) != 0)
+        out->rerun_ms = wire_get_u32(c);
+    if (out->batch > WIRE_BATCH_MAX || out->retries > WIRE_RETRIES_MAX ||
+        out->backoff_ms > WIRE_BACKOFF_MAX)
         c->bad = true;
 }
 
@@ -248,6 +256,10 @@ static void put_options(struct blob *b, unsigned flags, const struct wire_option
         wire_put_u32(b, options->expires_ms);
     if ((flags & WIRE_RUN_WORKER) != 0)
         wire_put_u64(b, options->worker);
+    if ((flags & WIRE_RUN_BATCH) != 0)
+        wire_put_u16(b, options->batch);
+    if ((flags & WIRE_RUN_RERUN) != 0)
+        wire_put_u32(b, options->rerun_ms);
 }
 
 int wire_get_input(struct wire_cursor *c, struct wire_input *out)

@@ -138,19 +138,21 @@ static uint16_t flags_of(const struct core *core, const struct task *task)
                       (result_moves(core, task) ? WIRE_TASK_MOVES : 0));
 }
 
+/* A copy's result is known to nobody but the broker, and so are its notes. */
 static int append_task(struct core *core, struct agent *agent, const struct task *task)
 {
+    const struct task *own = task->copy ? task->original : task;
     struct blob *bundle CLEANUP(blob_unref_p) = NULL;
     struct wire_task record = {
         .id = task_id(task),
         .function = task->function,
         .limit_ms = task->limit_ms,
-        .session = (uint32_t)task->session->peer->link.id,
+        .session = (uint32_t)own->session->peer->link.id,
         .attempt = task->attempt,
-        .flags = flags_of(core, task),
+        .flags = task->copy ? (has_inputs(own) ? WIRE_TASK_BUNDLE : 0) : flags_of(core, task),
     };
 
-    if (argument_of(task, &bundle, &record.argument) != 0)
+    if (argument_of(own, &bundle, &record.argument) != 0)
         return -ENOMEM;
     if (agent->tasks != NULL && agent->tasks->size + (task->large ? 0 : record.argument.size) >
                                     WIRE_HEADER_BYTES + WIRE_BATCH_BYTES)
@@ -167,6 +169,7 @@ void agent_lease(struct core *core, struct agent *agent, struct task *task)
 {
     task_step(task, TASK_LEASE);
     timers_stop(&core->timers, task); /* it is started in time */
+    copies_watch(core, task);
     task->agent = agent;
     task_list_push_back(&agent->leases, task);
     class_take(core, task->class, agent);
@@ -207,8 +210,7 @@ void agent_flush(struct core *core, struct agent *agent)
 
 /* ---- outcomes ---- */
 
-/* Take a task out of its agent's hands; does it run again? */
-static void unlease(struct core *core, struct task *task, bool again)
+void agent_unlease(struct core *core, struct task *task, bool again)
 {
     relay_forget(core, task);
     notes_end(core, task, again);
@@ -243,32 +245,44 @@ static uint32_t weight_of(const struct task *task, const struct wire_attempt *ou
     return large && outcome->run_us < LARGE_US ? LARGE_US : outcome->run_us;
 }
 
-static void take_outcome(struct core *core,
-                         struct agent *agent,
-                         struct task *task,
-                         const struct wire_attempt *outcome)
+/* There is no other attempt of it under way. */
+static void end_attempt(struct core *core, struct task *task, const struct wire_attempt *outcome)
 {
     enum task_event event = TASK_OUTCOME;
 
+    timers_stop(&core->timers, task);
     if (outcome->outcome == WIRE_FAILED)
         event = retry_or_end(core, task, outcome);
     if (outcome->outcome == WIRE_CRASHED) {
         event = task_count_crash(task);
         core->counters.requeued_crash += event == TASK_CRASH;
     }
+    if (task->agent != NULL)
+        agent_unlease(core, task, event == TASK_CRASH || event == TASK_RETRY);
+    settle(core, task, event, outcome);
+}
+
+static void take_outcome(struct core *core,
+                         struct agent *agent,
+                         struct task *task,
+                         const struct wire_attempt *outcome)
+{
     if (outcome->outcome == WIRE_OK) {
         function_measure(core->function_by_number[task->function], weight_of(task, outcome));
         agent->done++;
     } else {
         agent->failed++;
     }
-    unlease(core, task, event == TASK_CRASH || event == TASK_RETRY);
-    settle(core, task, event, outcome);
+    struct task *const ended = copies_ended(core, task, outcome);
+    if (ended != NULL)
+        end_attempt(core, ended, outcome);
 }
 
 /* A result that its submitter is said to have: it was offered, and taken to the end. */
 static bool is_possible(const struct task *task, const struct wire_attempt *outcome)
 {
+    if (task->copy && outcome_is_moved(outcome))
+        return false; /* it was not told that it may */
     return !outcome_is_moved(outcome) || task->session == NULL ||
            (outcome->bytes.size == sizeof(uint64_t) && (task->taken || task->state != TASK_LEASED));
 }
@@ -325,13 +339,18 @@ int agent_parked(struct core *core,
 /* ---- the end ---- */
 
 /* One task of a lost agent. */
-static void lose_task(struct core *core, struct task *task, const char *host)
+static void lose_task(struct core *core, struct task *held, const char *host)
 {
-    const enum task_event event = task_count_loss(task);
+    struct task *const task = copies_ended(core, held, NULL);
     char text[128];
 
+    if (task == NULL)
+        return;
+    const enum task_event event = task_count_loss(task);
     core->counters.requeued_loss += event == TASK_LOSS;
-    unlease(core, task, event == TASK_LOSS);
+    timers_stop(&core->timers, task);
+    if (task->agent != NULL)
+        agent_unlease(core, task, event == TASK_LOSS);
     if (event == TASK_LOSS) {
         settle(core, task, event, NULL);
         return;

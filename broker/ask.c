@@ -405,9 +405,11 @@ void ask(struct core *core, struct task *task, bool has_inputs)
         ask_refuse(core, task, "what is asked of the broker itself waits for no other task");
         return;
     }
-    if (task->class != &core->ordinary) {
+    if (task->class != &core->ordinary ||
+        (task->terms != NULL && task->terms->options.rerun_ms != 0)) {
         ask_refuse(core, task,
-                   "durable tasks, and what is asked of the broker itself, have no needs");
+                   "durable tasks, and what is asked of the broker itself, have no needs and no "
+                   "copies");
         return;
     }
     switch (core->function_by_number[task->function]->ask) {

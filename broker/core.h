@@ -141,6 +141,7 @@ struct core_counters {
     uint64_t failed;
     uint64_t requeued_crash;
     uint64_t requeued_loss;
+    uint64_t copied;    /* tasks that ran for long and were started elsewhere as well */
     uint64_t retried;   /* failures that were tried again as the client had asked */
     uint64_t stale;     /* outcomes with an old token */
     uint64_t malformed; /* frames that did not decode */

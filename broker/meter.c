@@ -34,6 +34,8 @@ static const struct row {
      "Tries repeated as an agent was lost."},
     {"scoop_requeued_failure_total", COUNTER, FIELD(retried),
      "Tries repeated after a failure, as asked."},
+    {"scoop_tasks_copied_total", COUNTER, FIELD(copied),
+     "Tasks that ran for long and were started elsewhere as well, as asked."},
     {"scoop_outcomes_stale_total", COUNTER, FIELD(stale), "Outcomes dropped for an old token."},
     {"scoop_frames_malformed_total", COUNTER, FIELD(malformed), "Frames that were not as agreed."},
     {"scoop_peers_refused_total", COUNTER, FIELD(refused), "Links refused or ended by the broker."},

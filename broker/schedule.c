@@ -42,9 +42,12 @@ static uint32_t tasks_per_slot(const struct function *function, const struct age
     return ahead < most ? ahead : most;
 }
 
-static bool has_room_ahead(const struct agent *agent, const struct function *function)
+static bool
+has_room_ahead(const struct core *core, const struct agent *agent, const struct task *task)
 {
-    const uint64_t per_slot = tasks_per_slot(function, agent);
+    const uint64_t per_slot = task->batch != 0
+                                  ? task->batch
+                                  : tasks_per_slot(core->function_by_number[task->function], agent);
 
     return per_slot > 1 && agent_active(agent) < per_slot * agent->slots;
 }
@@ -74,8 +77,7 @@ static struct agent *pick_idle(struct core *core, struct class *class)
 /* May it get one more while all of its slots are taken? */
 static bool takes_ahead(const struct core *core, const struct agent *agent, const struct task *task)
 {
-    return has_room_ahead(agent, core->function_by_number[task->function]) &&
-           class_fits(core, task->class, agent, true);
+    return has_room_ahead(core, agent, task) && class_fits(core, task->class, agent, true);
 }
 
 static struct agent *pick_agent(struct core *core, const struct task *task)

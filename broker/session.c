@@ -94,6 +94,7 @@ static int apply_options(struct core *core, struct task *task, const struct wire
 {
     task->priority = options->priority;
     task->traced = options->traced;
+    task->batch = options->batch;
     if (!wire_options_need_terms(options))
         return 0;
     task->terms = terms_new(options);
@@ -254,6 +255,8 @@ static void leave_list(struct core *core, struct task *task)
 
 void session_cancel_task(struct core *core, struct task *task)
 {
+    if (copies_stop(core, task, TASK_CANCEL))
+        return;
     if (task->agent != NULL) {
         agent_revoke(core, task, TASK_CANCEL);
         return;
@@ -343,6 +346,8 @@ void session_deliver(struct core *core, struct task *task, const struct wire_att
 /* Nobody waits for this task any more. */
 static void drop_task(struct core *core, struct task *task)
 {
+    if (copies_stop(core, task, TASK_ABANDON))
+        return;
     if (task->agent != NULL) {
         agent_revoke(core, task, TASK_ABANDON);
         return;

@@ -30,7 +30,7 @@ answer_of(const struct task *task, enum task_event event, const struct wire_atte
     if (event != TASK_OUTCOME || outcome->outcome != WIRE_CANCELLED ||
         wire_get_failure(outcome->bytes, &failure) != 0)
         return WIRE_DISCARDED;
-    if (failure.code == WIRE_NEVER_RAN && task->attempt == 1 && !task->inherited)
+    if (failure.code == WIRE_NEVER_RAN && task->attempt == 1 && !task->inherited && !task->copied)
         return WIRE_NEVER_RAN;
     return failure.code == WIRE_STOPPED ? WIRE_STOPPED : WIRE_DISCARDED;
 }
@@ -157,6 +157,8 @@ void settle_due(struct core *core)
         timers_stop(&core->timers, task);
         if (task->state == TASK_RESTING)
             settle(core, task, TASK_DUE, NULL);
+        else if (task->state == TASK_LEASED)
+            copies_due(core, task);
         else
             expire(core, task);
     }

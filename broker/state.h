@@ -8,6 +8,7 @@
 #include "base/wire.h"
 #include "class.h"
 #include "constants.h"
+#include "copies.h"
 #include "core.h"
 #include "durable.h"
 #include "inputs.h"
@@ -265,6 +266,8 @@ void agent_shelve(struct core *core, struct agent *agent, bool room);
 struct agent *agent_find(const struct core *core, uint64_t incarnation);
 /* Lease: the task is in no list; it goes into the TASKS frame. */
 void agent_lease(struct core *core, struct agent *agent, struct task *task);
+/* Take a task out of its agent's hands; does it run again? */
+void agent_unlease(struct core *core, struct task *task, bool again);
 /* OUTCOMES; -EPROTO. */
 NODISCARD int agent_outcomes(struct core *core,
                              struct agent *agent,

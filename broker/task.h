@@ -80,6 +80,7 @@ struct task {
     union {
         struct durable *durable; /* borrowed: what it computes; NULL: a session's own task */
         struct task_list *asked; /* while ASKING: the list that it stands in; NULL: none */
+        struct task *original;   /* borrowed: whose copy it is; NULL: it counts no more */
     };
     struct blob *frame;      /* shared: the SUBMIT frame that holds the argument */
     const uint8_t *argument; /* inside it */
@@ -93,7 +94,10 @@ struct task {
     uint8_t state;       /* enum task_state; written by task_step() alone */
     uint8_t crashes : 4;
     uint8_t losses : 4;
+    uint16_t batch;  /* tasks per slot that its agent may hold; 0: as schedule.c thinks */
     int8_t priority; /* among its session's tasks */
+    bool copy;       /* see copies.h */
+    bool copied;     /* there is a copy of it, or was once */
     bool parked;     /* it waits for its children, as its agent says */
     bool traced;     /* its submitter wants to know when it ran */
     bool large;      /* its submitter keeps the argument; only the size is known here */

@@ -1,8 +1,8 @@
 /* What a client asked for one task beyond the ordinary, and the timers that follow from it. Most
  * tasks have no terms, and cost nothing here.
  *
- * A task has one timer at most: until it is first leased that of its expiry, while RESTING that of
- * its next try. Timers lie in a heap: setting and taking one costs the logarithm of their number.
+ * A task has one timer at most: until it is first leased that of its expiry, while LEASED that of its
+ * copy, while RESTING that of its next try. Timers lie in a heap: setting and taking one costs the logarithm of their number.
  * Source: docs/PROTOCOL.md section 5, "Options". Pure; one thread. */
 #ifndef BROKER_TERMS_H
 #define BROKER_TERMS_H
@@ -27,6 +27,7 @@ struct terms {
     int64_t due_ms;        /* of the timer */
     struct inputs *inputs; /* see inputs.h; NULL: none */
     struct input *takers;  /* inputs of other tasks that hang on this one */
+    struct task *copy;     /* see copies.h; borrowed; NULL: none */
 };
 
 /* NULL: out of memory. Owned by the task that they are for. */

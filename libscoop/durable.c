@@ -130,6 +130,11 @@ scoop_future *scoop_submit_durable(scoop_session *session,
                                 "durable one has its id, see scoop_durable_id()");
         return NULL;
     }
+    if (others.rerun_after_ms != 0) {
+        error_set(SCOOP_MISUSE,
+                  "scoop_submit_durable: option rerun_after_ms is for tasks of a session");
+        return NULL;
+    }
     if (others.needs != NULL && others.needs[0] != '\0') {
         error_set(SCOOP_MISUSE, "scoop_submit_durable: option needs is for tasks of a session");
         return NULL;

@@ -8,6 +8,7 @@
 
 _Static_assert(SCOOP_RETRIES_MAX == WIRE_RETRIES_MAX, "as the broker takes them");
 _Static_assert(SCOOP_PRIORITY_MAX == WIRE_PRIORITY_MAX, "as the broker takes them");
+_Static_assert(SCOOP_BATCH_MAX == WIRE_BATCH_MAX, "as the broker takes them");
 _Static_assert(SCOOP_NEEDS_MAX == WIRE_NEEDS_MAX, "as the broker takes them");
 
 /* What tasks of this process ever needed. Kept for ever, so that a job has a mere number, and tasks with the
@@ -94,6 +95,8 @@ enum scoop_status options_apply(struct job *job, const struct scoop_options *opt
     if (options->priority < -SCOOP_PRIORITY_MAX || options->priority > SCOOP_PRIORITY_MAX)
         return out_of_range(job, "priority", options->priority, -SCOOP_PRIORITY_MAX,
                             SCOOP_PRIORITY_MAX);
+    if (options->batch > SCOOP_BATCH_MAX)
+        return out_of_range(job, "batch", options->batch, 0, SCOOP_BATCH_MAX);
     job->limit_ms = options->limit_ms;
     job->options = (struct wire_options){
         .retries = (uint16_t)options->retries,
@@ -101,6 +104,8 @@ enum scoop_status options_apply(struct job *job, const struct scoop_options *opt
         .priority = (int8_t)options->priority,
         .expires_ms = options->expires_ms,
         .worker = options->worker,
+        .batch = (uint16_t)options->batch,
+        .rerun_ms = options->rerun_after_ms,
     };
     return take_needs(job, options);
 }

@@ -238,8 +238,9 @@ static bool are_needs(const struct channel_child *child)
 
 static bool are_possible(const struct wire_options *options)
 {
-    return options->retries <= WIRE_RETRIES_MAX && options->backoff_ms <= WIRE_BACKOFF_MAX &&
-           options->priority >= -WIRE_PRIORITY_MAX && options->priority <= WIRE_PRIORITY_MAX;
+    return options->batch <= WIRE_BATCH_MAX && options->retries <= WIRE_RETRIES_MAX &&
+           options->backoff_ms <= WIRE_BACKOFF_MAX && options->priority >= -WIRE_PRIORITY_MAX &&
+           options->priority <= WIRE_PRIORITY_MAX;
 }
 
 static int

@@ -273,6 +273,17 @@ struct scoop_options {
      * different texts in one process. NULL,
      * "": nothing. Not with `worker`, not for durable tasks; serially it means nothing */
     const char *needs;
+    /* How many tasks a worker may be given for each of its slots, so that it has the next ones at hand. 0: as
+     * the broker chooses from their measured run time: one, or as many as fill 4 ms. 1: one at a time, for
+     * tasks of very different length. At most SCOOP_BATCH_MAX */
+    unsigned batch;
+    /* A task that has not ended so long after a worker was given it is a straggler: it is started on another
+     * worker as well, once, as soon as one has a free slot that no waiting task can take. Who ends well
+     * first gives the result, and the other is killed; an error of one counts only when the other did
+     * not end well, either. So what it does besides may be done twice, at the same time. Not for large
+     * arguments, nor while it waits for children; what a copy prints is not shown. 0: never. Not for
+     * durable tasks */
+    uint32_t rerun_after_ms;
     /* For scoop_submit(): the task waits until these futures of the same session have ended well, and
      * gets their results, in this order: scoop_input(). They need not be kept. When one of them does
      * not end well the task is blocked: see scoop_retry(). NULL, 0: none; at most 65536. Not for tasks
@@ -295,6 +306,7 @@ struct scoop_options {
 #define SCOOP_RETRIES_MAX  1000
 #define SCOOP_PRIORITY_MAX 100
 #define SCOOP_NEEDS_MAX    63
+#define SCOOP_BATCH_MAX    4096
 
 /* session NULL: the default one. options NULL: all zero. */
 #define scoop_submit_on(session, options, f, ...)                                                  \

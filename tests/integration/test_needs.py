@@ -67,6 +67,31 @@ def test_tasks_that_no_worker_can_serve_wait_and_are_shown(cluster, scoop, tmp_p
     assert waiting.process.wait(timeout=15) == 0
 
 
+def start_slow_worker(cluster):
+    return cluster.start("scoop-worker", "run", "--broker", cluster.workers, "--slots", 1, "--programs", FOLDER,
+                         env={"SLOW_MS": "30000"}, ready=None)
+
+
+def wait_for_mark(file):
+    until = time.monotonic() + 10
+    while not file.exists() or "+" not in file.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.tsan
+def test_a_straggler_is_run_again_elsewhere_and_the_first_result_wins(cluster, scoop, tmp_path):
+    start_slow_worker(cluster)
+    root = cluster.start(NEEDS, tmp_path / "marks", 200, "straggler", env={"SCOOP_BROKER": cluster.url}, ready=None)
+    wait_for_mark(tmp_path / "marks")
+    start_worker(cluster, 1, "")
+    assert root.process.wait(timeout=15) == 0
+    assert (tmp_path / "marks").read_text() == "++-"
+    until = time.monotonic() + 10
+    while json.loads(scoop("info", "--json", env={"SCOOP_BROKER": cluster.url}).stdout)["leased"] != 0:
+        assert time.monotonic() < until, "the other one is killed"
+
+
 @pytest.mark.parametrize("text, why", [
     ("gpu=0", 'where: option needs is "gpu=0": a quantity must be a whole number of at least 1'),
     ("gpu=1,", 'where: option needs is "gpu=1,": must be NAME or NAME=QUANTITY'),

@@ -4,6 +4,9 @@
  * usage: needs FILE NEEDS COUNT SLEEP_MS   runs so many tasks with these needs; prints the agents
  *        needs FILE NEEDS children         a task that needs nothing calls two that do; likewise
  *        needs FILE NEEDS durable          a durable one
+ *        needs FILE RERUN_MS straggler     one that is started elsewhere when it runs for so long
+ *
+ * On a worker with SLOW_MS in its environment tasks take so long.
  */
 #include <scoop.h>
 
@@ -31,8 +34,9 @@ static void note(const struct work *work, char sign)
 
 SCOOP_FUNCTION(int, where, struct work work)
 {
-    const struct timespec time = {.tv_sec = work.sleep_ms / 1000,
-                                  .tv_nsec = work.sleep_ms % 1000 * 1000000L};
+    const char *slow = getenv("SLOW_MS");
+    const int ms = slow != NULL ? atoi(slow) : work.sleep_ms;
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
     note(&work, '+');
     nanosleep(&time, NULL);
@@ -68,6 +72,18 @@ static int run_many(const struct work *work, int count)
     return ok ? 0 : scoop_report();
 }
 
+static int run_straggler(struct work *work)
+{
+    const struct scoop_options options = {.rerun_after_ms = (uint32_t)atoi(work->needs)};
+    int pid = 0;
+    scoop_future *future = scoop_submit_on(NULL, &options, where, *work);
+
+    if (scoop_result(future, &pid) == SCOOP_OK)
+        printf("%d\n", pid);
+    scoop_future_free(future);
+    return scoop_report();
+}
+
 int main(int argc, char **argv)
 {
     struct work work = {.sleep_ms = argc > 4 ? atoi(argv[4]) : 0};
@@ -95,5 +111,7 @@ int main(int argc, char **argv)
         scoop_future_free(future);
         return scoop_report();
     }
+    if (strcmp(argv[3], "straggler") == 0)
+        return run_straggler(&work);
     return run_many(&work, atoi(argv[3]));
 }

@@ -249,3 +249,39 @@ Test(options, try_a_task_again_on_the_worker_that_was_named)
     cr_assert_eq(client->results[0].outcome, WIRE_OK);
     finish(&w);
 }
+
+Test(options, let_an_agent_hold_as_many_tasks_for_each_slot_as_asked)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 2);
+    struct end *client = given_client(&w);
+
+    submit_with(&w, client, 1, 20, &(struct wire_options){.batch = 3});
+    cr_assert_eq(agent->task_count, 6, "although nothing is known of their run time");
+    answer(&w, agent, 6, WIRE_OK);
+    cr_assert_eq(agent->task_count, 6);
+    finish(&w);
+}
+
+Test(options, let_an_agent_hold_one_short_task_for_each_slot)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 2);
+    struct end *client = given_client(&w);
+    struct blob *frame = wire_frame_new(WIRE_OUTCOMES, agent->link.id, 64);
+    const uint8_t value = 1;
+
+    submit_with(&w, client, 1, 20, &(struct wire_options){.batch = 1});
+    const struct wire_attempt outcome = {
+        .id = agent->tasks[0].id,
+        .attempt = 1,
+        .run_us = 10,
+        .bytes = {&value, 1},
+    };
+    cr_assert_eq(wire_put_attempt(frame, &outcome), 0);
+    wire_frame_add_count(frame, 1);
+    send_frame(&w, agent, frame);
+    turn(&w);
+    cr_assert_eq(agent->task_count, 3, "two at first, and one for the one that has ended");
+    finish(&w);
+}
