@@ -24,7 +24,7 @@ static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERS
 
 /* Descriptors of the agent for one executor, and for everything else. */
 #define FILES_PER_EXECUTOR 8
-#define FILES_BESIDE       128
+#define FILES_BESIDE       512
 
 /* The limit as it was before spawn_expect(): executors get it back, because select() fails above
  * 1024. */

@@ -64,13 +64,14 @@ static uint64_t size_of(const struct item *item)
     return item->file != NULL ? cargo_of(item->file)->size : 0;
 }
 
-/* Let the one go that was used longest ago, of programs only if asked. False: there is none. */
-static bool evict_one(struct store *s, bool programs)
+/* Let the one go that was used longest ago, of this kind only (WIRE_WHAT_END: of all). False: there is
+ * none. */
+static bool evict_one(struct store *s, enum wire_what what)
 {
     struct item *item = NULL;
 
     DL_FOREACH (s->items, item) {
-        if (item->file != NULL && (!programs || item->what == WIRE_WHAT_PROGRAM))
+        if (item->file != NULL && (what == WIRE_WHAT_END || item->what == what))
             break;
     }
     if (item == NULL)
@@ -81,19 +82,22 @@ static bool evict_one(struct store *s, bool programs)
     return true;
 }
 
-static bool programs_fit(const struct store *s, uint64_t size)
+/* Is one more of this kind and size within its bounds? */
+static bool fits_kind(const struct store *s, enum wire_what what, uint64_t size)
 {
+    const bool program = what == WIRE_WHAT_PROGRAM;
     uint64_t bytes = size;
     uint32_t count = 1;
     const struct item *item = NULL;
 
     DL_FOREACH (s->items, item) {
-        if (item->what == WIRE_WHAT_PROGRAM && item->file != NULL) {
+        if (item->what == what && item->file != NULL) {
             bytes += size_of(item);
             count++;
         }
     }
-    return bytes <= STORE_PROGRAMS_BYTES && count <= STORE_PROGRAMS_MAX;
+    return program ? bytes <= STORE_PROGRAMS_BYTES && count <= STORE_PROGRAMS_MAX
+                   : count <= STORE_VALUES_MAX;
 }
 
 static bool is_there_room(const struct store *s, uint64_t size)
@@ -111,10 +115,10 @@ static const char *make_file(struct fetch *fetch)
 
     if (program && (size == 0 || size > STORE_PROGRAMS_BYTES))
         return "it is larger than the 256 MiB that a host keeps of programs, or empty";
-    while (program && !programs_fit(s, size) && evict_one(s, true))
+    while (!fits_kind(s, item->what, size) && evict_one(s, item->what))
         continue;
     while (!is_there_room(s, size)) {
-        if (!evict_one(s, false))
+        if (!evict_one(s, WIRE_WHAT_END))
             return "this host has not enough memory for it";
     }
     fetch->file = program ? cargo_new_program(size, &s->held) : cargo_new(size, &s->held);

@@ -11,8 +11,9 @@
  * newest of those for which another host waits. So hosts do not wait for each other in a ring: the newest
  * question in it would have been handed on already.
  *
- * Bounded: of programs by STORE_PROGRAMS_MAX and STORE_PROGRAMS_BYTES, of all by the memory that is free, and
- * for values by STORE_IDLE_MS without use; what was used longest ago goes first. One thread. */
+ * Bounded: of programs by STORE_PROGRAMS_MAX and STORE_PROGRAMS_BYTES, of values by STORE_VALUES_MAX and by
+ * STORE_IDLE_MS without use, of all by the memory that is free; what was used longest ago goes first. One
+ * thread. */
 #ifndef WORKER_STORE_H
 #define WORKER_STORE_H
 
@@ -26,7 +27,9 @@
 
 #define STORE_PROGRAMS_MAX   32
 #define STORE_PROGRAMS_BYTES ((uint64_t)256 << 20)
-#define STORE_IDLE_MS        600000
+/* Each has a descriptor of the agent's, see spawn.c. */
+#define STORE_VALUES_MAX 256
+#define STORE_IDLE_MS    600000
 /* Kept free when something is taken in. */
 #define STORE_SPARE_BYTES ((uint64_t)64 << 20)
 

@@ -239,6 +239,36 @@ Test(store, lets_the_program_go_that_was_used_longest_ago)
     cr_assert_not_null(find(&askers[2]));
 }
 
+Test(store, keeps_so_many_values_and_no_more)
+{
+    static struct asker askers[STORE_VALUES_MAX + 1];
+    struct asker *first = &askers[0];
+
+    for (uint32_t i = 0; i < COUNT_OF(askers); i++) {
+        askers[i].need = (struct need){
+            .what = WIRE_WHAT_VALUE,
+            .size = 4,
+            .task = 10 + i,
+            .attempt = 1,
+            .done = take,
+            .owner = &askers[i],
+        };
+        memcpy(askers[i].need.key, &i, sizeof(i));
+        cr_assert_eq(store_need(&store, &askers[i].need), 0);
+        store_turn(&store, 0);
+        send(&askers[i], 10 + i, "text", 0);
+        cr_assert(askers[i].here);
+    }
+    cr_assert_null(find(first));
+    cr_assert_not_null(find(first + 1));
+    store_forget(&store, WIRE_WHAT_VALUE, first[1].need.key);
+    cr_assert_null(find(first + 1));
+    store_turn(&store, STORE_IDLE_MS - 1);
+    cr_assert_eq(store.held, 4 * (STORE_VALUES_MAX - 1));
+    store_turn(&store, STORE_IDLE_MS + 1000);
+    cr_assert_eq(store.held, 0, "nobody read them");
+}
+
 Test(store, takes_no_more_than_the_host_has_room_for)
 {
     struct asker asker;
