@@ -16,6 +16,9 @@
 /* That of a task's progress. */
 #define PROGRESS_BAR 20
 
+/* On a screen that is too small for all, workers leave room for so many tasks. */
+#define TASKS_MIN 5
+
 struct writing {
     const struct view *view;
     struct blob *out;
@@ -171,6 +174,23 @@ static void put_worker(struct writing *w, const struct scoop_worker *worker, int
              worker->silent_ms / 1000.0);
 }
 
+/* Lines that workers leave to tasks. */
+static unsigned room_for_tasks(const struct view *view)
+{
+    const size_t count = view->now->running_count;
+
+    if (view->rows == 0 || count == 0)
+        return 0;
+    return 2 + (unsigned)(count < TASKS_MIN ? count : TASKS_MIN);
+}
+
+static bool is_last_line(const struct writing *w)
+{
+    const unsigned room = room_for_tasks(w->view);
+
+    return room != 0 && w->lines + 1 + room >= w->view->rows;
+}
+
 static void put_workers(struct writing *w)
 {
     const struct scoop_cluster *now = w->view->now;
@@ -187,8 +207,13 @@ static void put_workers(struct writing *w)
     put_line(w, "%s", "");
     put_line(w, "%-*s  %-8s  %-*s %9s %10s %8s %8s %9s", host, "HOST", "STATE", bars, "SLOTS",
              "BUSY", "DONE", "FAILED", "DONE/S", "LAST SEEN");
-    for (size_t i = 0; i < now->worker_count; i++)
+    for (size_t i = 0; i < now->worker_count; i++) {
+        if (is_last_line(w) && i + 1 < now->worker_count) {
+            put_line(w, "and %zu more", now->worker_count - i);
+            return;
+        }
         put_worker(w, &now->workers[i], host, bars);
+    }
 }
 
 /* ---- tasks ---- */

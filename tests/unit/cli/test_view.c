@@ -124,7 +124,7 @@ Test(view, lists_the_slowest_tasks_with_their_progress)
          .total = 3,
          .function = "f",
          .program = "p",
-         .client = "",
+         .client = "a\033[2J",
          .host = ""},
     };
 
@@ -140,5 +140,20 @@ Test(view, lists_the_slowest_tasks_with_their_progress)
     now.running = tasks + 2;
     now.running_count = 1;
     cr_assert_not_null(strstr(written(), "0.0 s  #################### 100%"), "%s", text);
-    cr_assert_not_null(strstr(text, "a?[2J "), "names cannot write to the terminal");
+    cr_assert_not_null(strstr(text, "a?[2J "), "names cannot write to the terminal: %s", text);
+}
+
+Test(view, leaves_room_for_tasks_on_a_small_screen)
+{
+    const struct scoop_running_task task = {
+        .attempt = 1, .function = "f", .program = "p", .client = "c", .host = "w1"};
+
+    now.running = &task;
+    now.running_count = 1;
+    view.rows = 9;
+    cr_assert_not_null(strstr(written(), "LAST SEEN\nand 2 more\n\nSLOWEST TASKS"), "%s", text);
+    cr_assert_not_null(strstr(text, "\np:f "));
+    view.rows = 10;
+    cr_assert_not_null(strstr(written(), "\nlonger  lost"), "%s", text);
+    cr_assert_not_null(strstr(text, "\np:f "));
 }
