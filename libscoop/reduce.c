@@ -18,13 +18,11 @@ struct call {
     struct tree_call tree;
 };
 
-static enum scoop_status check(const struct scoop_function *function,
-                               const struct scoop_function *combine,
-                               size_t in_bytes,
-                               size_t out_bytes,
-                               size_t n)
+static enum scoop_status check(const struct tree_call *tree, size_t in_bytes, size_t out_bytes)
 {
-    const enum scoop_status status = map_check(function, in_bytes, out_bytes, n);
+    const struct scoop_function *const function = tree->map;
+    const struct scoop_function *const combine = tree->combine;
+    const enum scoop_status status = map_check(function, in_bytes, out_bytes, tree->count);
 
     if (status != SCOOP_OK)
         return status;
@@ -182,9 +180,14 @@ static enum scoop_status reduce(const struct call *c, void *out)
     return status;
 }
 
-/* Open a call that is checked. */
-static enum scoop_status begin(struct call *c, scoop_session *given)
+/* Check a call and open it. */
+static enum scoop_status
+begin(struct call *c, scoop_session *given, size_t in_bytes, size_t out_bytes)
 {
+    const enum scoop_status status = check(&c->tree, in_bytes, out_bytes);
+
+    if (status != SCOOP_OK)
+        return status;
     c->deadline = program_deadline_of(c->options);
     if (c->options != NULL) {
         c->tree.children = (struct scoop_options){
@@ -212,10 +215,8 @@ enum scoop_status scoop_map_reduce_with(scoop_session *session,
         .options = options,
         .tree = {.map = function, .combine = combine, .elements = in, .count = n},
     };
-    enum scoop_status status = check(function, combine, in_bytes, out_bytes, n);
+    const enum scoop_status status = begin(&c, session, in_bytes, out_bytes);
 
-    if (status == SCOOP_OK)
-        status = begin(&c, session);
     if (status != SCOOP_OK || n == 0)
         return status;
     return explain(&c, reduce(&c, out));
@@ -291,10 +292,8 @@ enum scoop_status scoop_map_scan_with(scoop_session *session,
         .options = options,
         .tree = {.map = function, .combine = combine, .elements = in, .count = n},
     };
-    enum scoop_status status = check(function, combine, in_bytes, out_bytes, n);
+    enum scoop_status status = begin(&c, session, in_bytes, out_bytes);
 
-    if (status == SCOOP_OK)
-        status = begin(&c, session);
     if (status != SCOOP_OK || n == 0)
         return status;
     /* In memory of its own: the places of a call that fails are untouched. */

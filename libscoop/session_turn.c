@@ -4,6 +4,7 @@
 
 #include "base/blob.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -515,10 +516,7 @@ void session_wake(scoop_session *s)
 static void park(scoop_session *s)
 {
     const int64_t until_ms = s->driven ? clock_now_ms() + REDIAL_MS : s->tick_ms;
-    const struct timespec until = {
-        .tv_sec = until_ms / 1000,
-        .tv_nsec = until_ms % 1000 * 1000000,
-    };
+    const struct timespec until = thread_time(until_ms);
 
     pthread_cond_timedwait(&s->parked, &s->lock, &until);
 }
