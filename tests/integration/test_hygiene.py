@@ -107,8 +107,8 @@ def test_a_function_that_spins_is_killed_at_its_limit_whatever_signals_it_ignore
     t = tasks()
     pid = t.value("which")
     start_s = time.monotonic()
-    assert t.run("spins", deaf, limit_ms=300).kind == TIMEOUT
-    assert 0.3 <= time.monotonic() - start_s < 0.7
+    assert t.run("spins", deaf, limit_ms=500).kind == TIMEOUT
+    assert 0.5 <= time.monotonic() - start_s < 0.7
     assert not is_alive(pid)
     assert t.value("which") != pid
 

@@ -42,11 +42,13 @@ Test(trace, names_each_host_and_executor_once_and_times_each_task)
         .start_us = 1500,
         .run_us = 70,
         .lane = 2,
-        .attempt = 1,
+        .attempt = 3,
     };
     const char *name = NULL;
     int start = 0;
     int queued = 0;
+    int lane = 0;
+    int attempt = 0;
 
     given_path(path);
     cr_assert_eq(trace_open(path, &trace), 0);
@@ -57,9 +59,12 @@ Test(trace, names_each_host_and_executor_once_and_times_each_task)
     cr_assert_eq(trace_close(trace), 0);
     json_t *all = load(path);
     cr_assert_eq(json_array_size(all), 2 * 2 + 4);
-    cr_assert_eq(json_unpack(json_array_get(all, 2), "{s:s, s:i, s:{s:i}}", "name", &name, "ts",
-                             &start, "args", "queued_us", &queued),
+    cr_assert_eq(json_unpack(json_array_get(all, 2), "{s:s, s:i, s:i, s:{s:i, s:i}}", "name", &name,
+                             "ts", &start, "tid", &lane, "args", "queued_us", &queued, "attempt",
+                             &attempt),
                  0);
+    cr_assert_eq(lane, 2);
+    cr_assert_eq(attempt, 3);
     cr_assert_str_eq(name, "f\"\n");
     cr_assert_eq(start, 1500);
     cr_assert_eq(queued, 500);
