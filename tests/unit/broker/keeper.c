@@ -81,19 +81,7 @@ struct end *given_asker(struct world *w)
                                         "broker.forgive"};
     struct end *client = given_client(w);
 
-    for (uint32_t i = 0; i < COUNT_OF(names); i++) {
-        struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link.id, 64);
-        const struct wire_function function = {
-            .number = SUBMIT + i,
-            .argument_bytes = WIRE_VARIABLE,
-            .result_bytes = WIRE_VARIABLE,
-            .name = text(names[i]),
-        };
-
-        cr_assert_eq(wire_put_function(frame, &function), 0);
-        wire_frame_add_count(frame, 1);
-        send_frame(w, client, frame);
-    }
+    define_asks(w, client, names, COUNT_OF(names));
     return client;
 }
 
@@ -116,28 +104,6 @@ struct blob *request(uint32_t what, uint64_t id, size_t size)
         argument->size += size;
     }
     return argument;
-}
-
-/* Takes the argument. */
-void ask_with(
-    struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what)
-{
-    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 256);
-    const struct wire_run run = {
-        .function = (uint16_t)what,
-        .count = 1,
-        .argument_bytes = WIRE_VARIABLE,
-        .first_no = no,
-    };
-
-    cr_assert_eq(wire_put_run(frame, &run), 0);
-    cr_assert_eq(blob_reserve(frame, 4 + argument->size), 0);
-    wire_put_u32(frame, (uint32_t)argument->size);
-    wire_put_bytes(frame, argument->data, argument->size);
-    wire_frame_add_count(frame, 1);
-    send_frame(w, client, frame);
-    turn(w);
-    blob_unref(argument);
 }
 
 void ask_for(struct world *w, struct end *client, uint32_t what, uint64_t no, uint64_t id)

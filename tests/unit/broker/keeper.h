@@ -26,10 +26,8 @@ void journal_is(struct world *w, enum core_journal state, const char *reason);
 void confirm(struct world *w);
 
 /* The client's task `no` asks for something about the durable task `id`, whose argument is one byte; a
- * turn follows. ask_with() takes the argument, of request(). */
+ * turn follows. request() is such an argument, for ask_with(). */
 void ask_for(struct world *w, struct end *client, uint32_t what, uint64_t no, uint64_t id);
-void ask_with(
-    struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what);
 struct blob *request(uint32_t what, uint64_t id, size_t size);
 
 /* Ask for the durable task `id` that waits for others; their ids end with 0. A turn follows. */

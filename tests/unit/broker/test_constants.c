@@ -11,52 +11,19 @@ enum { SET = 1, GET, UNSET };
 
 #define KEPT 1
 
-static void define_asks(struct world *w, struct end *end)
+static void define_ours(struct world *w, struct end *client)
 {
     static const char *const names[] = {"broker.set", "broker.get", "broker.unset"};
 
-    for (uint32_t i = 0; i < COUNT_OF(names); i++) {
-        struct blob *frame = wire_frame_new(WIRE_FUNCTION, end->link.id, 64);
-        const struct wire_function function = {
-            .number = SET + i,
-            .argument_bytes = WIRE_VARIABLE,
-            .result_bytes = WIRE_VARIABLE,
-            .name = {(const uint8_t *)names[i], strlen(names[i])},
-        };
-
-        cr_assert_eq(wire_put_function(frame, &function), 0);
-        wire_frame_add_count(frame, 1);
-        send_frame(w, end, frame);
-    }
+    define_asks(w, client, names, COUNT_OF(names));
 }
 
 static struct end *given_asker(struct world *w)
 {
     struct end *client = given_client(w);
 
-    define_asks(w, client);
+    define_ours(w, client);
     return client;
-}
-
-/* Task `no` of the client asks with the bytes that were put behind `argument`'s begin; taken. */
-static void ask(struct world *w, struct end *end, uint64_t no, uint16_t what, struct blob *argument)
-{
-    struct blob *frame = wire_frame_new(WIRE_SUBMIT, end->link.id, 64);
-    const struct wire_run run = {
-        .function = what,
-        .count = 1,
-        .argument_bytes = WIRE_VARIABLE,
-        .first_no = no,
-    };
-
-    cr_assert_eq(wire_put_run(frame, &run), 0);
-    cr_assert_eq(blob_reserve(frame, 4 + argument->size), 0);
-    wire_put_u32(frame, (uint32_t)argument->size);
-    wire_put_bytes(frame, argument->data, argument->size);
-    wire_frame_add_count(frame, 1);
-    send_frame(w, end, frame);
-    turn(w);
-    blob_unref(argument);
 }
 
 /* A value of `size` times this byte. */
@@ -74,7 +41,7 @@ static void set_sized(struct world *w,
     wire_put_text(argument, name);
     memset(argument->data + argument->size, byte, size);
     argument->size += size;
-    ask(w, end, no, SET, argument);
+    ask_with(w, end, no, argument, SET);
 }
 
 static void
@@ -89,7 +56,7 @@ static void get(struct world *w, struct end *end, uint64_t no, uint64_t known, c
 
     wire_put_u64(argument, known);
     wire_put_text(argument, name);
-    ask(w, end, no, GET, argument);
+    ask_with(w, end, no, argument, GET);
 }
 
 static void unset(struct world *w, struct end *end, uint64_t no, const char *name)
@@ -97,7 +64,7 @@ static void unset(struct world *w, struct end *end, uint64_t no, const char *nam
     struct blob *argument = blob_new(2 + strlen(name));
 
     wire_put_text(argument, name);
-    ask(w, end, no, UNSET, argument);
+    ask_with(w, end, no, argument, UNSET);
 }
 
 static void leave(struct world *w, struct end *end)
@@ -132,7 +99,7 @@ Test(constants, are_read_by_everybody_without_a_journal)
     struct end *agent = given_agent(&w, 1);
 
     define(&w, agent);
-    define_asks(&w, agent);
+    define_ours(&w, agent);
     set(&w, client, 1, 0, "a", 7);
     assert_told(client, WIRE_OK, "");
     get(&w, client, 2, 0, "a");
@@ -239,7 +206,7 @@ Test(constants, that_are_set_anew_under_another_link_are_the_same)
     link_init(&client->link, 5000);
     say_hello(&w, client, 0);
     define(&w, client);
-    define_asks(&w, client);
+    define_ours(&w, client);
     set(&w, client, 1, 0, "a", 8);
     assert_told(client, WIRE_REFUSED_TASK, "constant \"a\" is set already, by n@h (process 1)");
     set(&w, client, 2, 0, "a", 7);
@@ -286,7 +253,7 @@ Test(constants, are_not_set_by_functions)
     struct end *agent = given_agent(&w, 1);
 
     define(&w, agent);
-    define_asks(&w, agent);
+    define_ours(&w, agent);
     set(&w, agent, 1, 0, "a", 7);
     assert_told(agent, WIRE_REFUSED_TASK, "constants are set by main(), not by functions");
     finish(&w);
@@ -310,9 +277,9 @@ Test(constants, have_names_that_can_be_shown)
     assert_told(client, WIRE_REFUSED_TASK, refusal);
     set(&w, client, 4, 0, "a\nb", 7);
     assert_told(client, WIRE_REFUSED_TASK, refusal);
-    ask(&w, client, 5, GET, blob_new(0));
+    ask_with(&w, client, 5, blob_new(0), GET);
     assert_told(client, WIRE_REFUSED_TASK, refusal);
-    ask(&w, client, 6, SET, blob_new(0));
+    ask_with(&w, client, 6, blob_new(0), SET);
     assert_told(client, WIRE_REFUSED_TASK, refusal);
     finish(&w);
 }

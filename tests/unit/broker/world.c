@@ -463,6 +463,44 @@ void tell_progress(struct world *w, struct end *agent, const struct wire_task *t
     tell_bytes(w, agent, task, WIRE_NOTE_PROGRESS, (struct wire_bytes){bytes->data, bytes->size});
 }
 
+void define_asks(struct world *w, struct end *client, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct blob *frame = wire_frame_new(WIRE_FUNCTION, client->link.id, 64);
+        const struct wire_function function = {
+            .number = (uint32_t)i + 1,
+            .argument_bytes = WIRE_VARIABLE,
+            .result_bytes = WIRE_VARIABLE,
+            .name = {(const uint8_t *)names[i], strlen(names[i])},
+        };
+
+        cr_assert_eq(wire_put_function(frame, &function), 0);
+        wire_frame_add_count(frame, 1);
+        send_frame(w, client, frame);
+    }
+}
+
+void ask_with(
+    struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what)
+{
+    struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 256);
+    const struct wire_run run = {
+        .function = (uint16_t)what,
+        .count = 1,
+        .argument_bytes = WIRE_VARIABLE,
+        .first_no = no,
+    };
+
+    cr_assert_eq(wire_put_run(frame, &run), 0);
+    cr_assert_eq(blob_reserve(frame, 4 + argument->size), 0);
+    wire_put_u32(frame, (uint32_t)argument->size);
+    wire_put_bytes(frame, argument->data, argument->size);
+    wire_frame_add_count(frame, 1);
+    send_frame(w, client, frame);
+    turn(w);
+    blob_unref(argument);
+}
+
 void query(struct world *w, struct end *client)
 {
     struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_QUERY, client->link.id, 0);
