@@ -21,6 +21,9 @@ static void take_ping(struct core *core, struct peer *peer, struct wire_cursor *
 
     if (wire_get_ping(body, &ping) != 0)
         return;
+    /* It has sent frames, and none has come: perhaps to an earlier broker. By the WELCOME it can tell. */
+    if (link_lags(&peer->link, &ping) && peer->link.received == 0)
+        peer_welcome(core, peer);
     if (link_lags(&peer->link, &ping))
         peer_send_loose(core, peer, link_ack(&peer->link, true));
     peer_send_loose(core, peer, link_ping(&peer->link, ping.clock));
@@ -176,6 +179,14 @@ static void heard_from(struct core *core, struct peer *peer, const struct core_e
         resend(core, peer);
 }
 
+static void send_gone(struct core *core, const struct core_event *event, uint64_t link)
+{
+    struct blob *gone = wire_frame_new(WIRE_GONE, link, 0);
+
+    if (gone != NULL)
+        core_send(core, event->role, &event->route, gone);
+}
+
 static void take_peer_frame(struct core *core,
                             struct peer *peer,
                             const struct core_event *event,
@@ -185,8 +196,11 @@ static void take_peer_frame(struct core *core,
     enum link_verdict verdict = LINK_DUPLICATE;
 
     if (link_receive(&peer->link, header, event->frame->size, &verdict) != 0) {
-        core->counters.malformed++;
-        peer_refuse(core, peer, WIRE_REASON_FRAME, "an acknowledgement of what was never sent");
+        /* It acknowledges what was never sent: its link began with an earlier broker, and a HELLO that
+         * was still on its way made it known here. */
+        core_note(core, LOG_WARN, "link_of_earlier_broker", "peer=%s@%s", peer->name, peer->host);
+        send_gone(core, event, header->link);
+        peer_end(core, peer);
         return;
     }
     heard_from(core, peer, event);
@@ -220,10 +234,7 @@ static void take_stranger(struct core *core,
         peer_hello(core, event, header, body);
         return;
     }
-    struct blob *gone = wire_frame_new(WIRE_GONE, header->link, 0);
-
-    if (gone != NULL)
-        core_send(core, event->role, &event->route, gone);
+    send_gone(core, event, header->link);
 }
 
 /* Another version: all that is read is the link, which stands at the same place in every version.

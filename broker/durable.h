@@ -87,6 +87,7 @@ struct durables {
     uint64_t trim_to;       /* ... nothing before that is needed; 0: not known */
     uint64_t trimmed;
     bool rewrite;  /* everything has to be written again */
+    bool lost;     /* likewise, and what is before that is to be trimmed */
     bool starving; /* some that are LIVE have no task, for want of memory */
 };
 

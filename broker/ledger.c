@@ -130,8 +130,9 @@ void ledger_confirm(struct core *core, uint64_t position)
     if (all->trim_at == 0 || all->trim_at > position)
         return;
     all->trim_at = 0;
-    if (all->trim_to < all->trimmed + TRIM_ENTRIES && all->oldest != NULL)
+    if (all->trim_to < all->trimmed + TRIM_ENTRIES && all->oldest != NULL && !all->lost)
         return;
+    all->lost = false;
     all->trimmed = all->trim_to;
     core_trim(core, all->trim_to);
 }
@@ -148,9 +149,12 @@ static void plan_trim(struct core *core)
     all->trim_to = needed < all->appended ? needed : all->appended;
 }
 
+/* What is there still may be half of a story, whose end is lost: it goes when the rest is written again. */
 void ledger_lost(struct core *core)
 {
     core->durables.rewrite = true;
+    core->durables.lost = true;
+    core->durables.trim_at = 0;
 }
 
 static void rewrite(struct core *core)

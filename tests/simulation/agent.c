@@ -184,7 +184,9 @@ static void take_revokes(struct proc *p, struct dialler_input *in)
             continue;
         world_event(p->world, "is revoked", p->index, t->id, t->running);
         abandon_children(a, t->id);
+        /* Killed: nobody says that it goes on. */
         t->parked = false;
+        t->flags &= 0x7fff;
         end_with(t, WIRE_CANCELLED, t->running ? WIRE_STOPPED : WIRE_NEVER_RAN);
     }
 }
@@ -544,14 +546,26 @@ static void send_children(struct proc *p)
 
 /* ---- life ---- */
 
+/* It ends; another one comes in its place. */
+static void stop(struct proc *p)
+{
+    struct world *w = p->world;
+
+    proc_stop(w, p);
+    if (w->closing)
+        return;
+    p->incarnation = rng_next(&w->rng) | 1;
+    p->up_ms = w->now_ms + rng_between(&w->rng, 1, 1500);
+}
+
 static void leave(struct proc *p)
 {
     struct world *w = p->world;
     struct agent_side *a = p->agent;
 
     if (!dialler_is_open(p->dialler)) {
-        if (w->closing)
-            proc_stop(w, p);
+        if (w->closing || a->leaving)
+            stop(p);
         return;
     }
     if (!a->draining) {
@@ -566,11 +580,7 @@ static void leave(struct proc *p)
     }
     if (!a->leaving || dialler_unacked(p->dialler) != 0)
         return;
-    proc_stop(w, p);
-    if (w->closing)
-        return;
-    p->incarnation = rng_next(&w->rng) | 1;
-    p->up_ms = w->now_ms + rng_between(&w->rng, 1, 1500);
+    stop(p);
 }
 
 void agent_begin(struct proc *p)
@@ -629,6 +639,7 @@ int64_t agent_turn(struct proc *p)
         proc_stop(w, p);
         p->up_ms = w->closing ? INT64_MAX : w->now_ms + 500;
         p->incarnation = rng_next(&w->rng) | 1;
+        p->key_revoked = false;
         snprintf(p->key.text, sizeof(p->key.text), "key-%u-%u", p->index, ++p->key_number);
         return INT64_MAX;
     }

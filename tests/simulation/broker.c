@@ -120,14 +120,16 @@ void redis_exchange(struct world *w)
     r->told_down = false;
     if (r->lost && w->host.core != NULL)
         tell_loss(w);
-    const uint64_t written = r->written;
-    write_waiting(w, 1 + rng_below(&w->rng, 8));
-    if (r->missing && r->written >= r->mended)
-        r->missing = false;
+    uint64_t written = r->written;
+    write_waiting(w, 1 + rng_below(&w->rng, 3));
+    if (rng_chance(&w->rng, 500))
+        written = r->written;
     if (w->host.core != NULL && written != r->confirmed) {
-        r->confirmed = written; /* the answers of the last exchange */
+        r->confirmed = written; /* the answers of this exchange, or of the one before */
         tell_core(w, CORE_JOURNALED, written);
     }
+    if (w->host.core != NULL && r->missing && r->confirmed >= r->mended)
+        r->missing = false;
     if (w->host.core != NULL && (r->waiting_count > 0 || r->confirmed != r->written))
         plan_exchange(w, rng_between(&w->rng, 1, 5));
 }
@@ -337,7 +339,10 @@ static void take_message(struct world *w, struct message *m)
     if (by == p)
         checker_core_takes(w, p, m->frame);
     world_hash_bytes(w, m->frame->data, m->frame->size);
+    const struct bearing before = checker_bearing(w, m->frame);
     host_event(w, &event);
+    if (by != p && w->host.core != NULL)
+        checker_not_obeyed(w, m->frame, &before);
     message_free(w, m);
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* So often others may be served while a session with ready tasks waits for a free slot. */
-#define PASSED_OVER_MAX 40
+#define PASSED_OVER_MAX 48
 
 static const struct peer *peer_of(const struct world *w, uint64_t link)
 {
@@ -47,6 +47,8 @@ void checker_new_broker(struct world *w)
     w->checker.top = 0;
     for (uint32_t i = 0; i < w->proc_count; i++)
         memset(w->procs[i].views, 0, sizeof(w->procs[i].views));
+    for (uint32_t i = 0; i < w->proc_count; i++)
+        w->procs[i].key_revoked = false;
 }
 
 /* ---- leases ---- */
@@ -129,6 +131,23 @@ static void count_turns(struct world *w, uint64_t link, uint32_t session)
     }
 }
 
+/* What goes first in its session has no lower priority than what stays. */
+static void check_priority(struct world *w, uint32_t session, uint64_t key)
+{
+    const struct wire_options *options = options_of_key(w, key);
+
+    for (const struct peer *peer = w->host.core->peers; options != NULL && peer != NULL;
+         peer = peer->hh.next) {
+        if ((uint32_t)peer->link.id != session || peer->session == NULL)
+            continue;
+        const struct task *next = ready_first(&peer->session->ordinary.ready);
+
+        CHECK(w, next == NULL || next->priority <= options->priority,
+              "a task of priority %d was leased before one of priority %d", options->priority,
+              next->priority);
+    }
+}
+
 static void take_lease(struct world *w, struct proc *p, uint64_t link, const struct wire_task *task)
 {
     struct lease *lease = lease_of(w, task->id);
@@ -154,6 +173,8 @@ static void take_lease(struct world *w, struct proc *p, uint64_t link, const str
           "attempt %u of task %llx follows attempt %u", task->attempt, (unsigned long long)task->id,
           before);
     check_again(w, lease, key);
+    if (!pinned)
+        check_priority(w, task->session, key);
     if (!pinned)
         count_turns(w, link, task->session);
 }
@@ -241,6 +262,31 @@ void checker_core_takes(struct world *w, struct proc *p, const struct blob *fram
         take_attempt(w, header.link, &attempt);
 }
 
+struct bearing checker_bearing(const struct world *w, const struct blob *frame)
+{
+    struct wire_header header;
+    struct wire_cursor body;
+    struct bearing bearing = {.known = false};
+
+    if (wire_frame_read(frame->data, frame->size, &header, &body) != 0)
+        return bearing;
+    const struct peer *peer = peer_of(w, header.link);
+    if (peer != NULL)
+        bearing = (struct bearing){true, peer->link.received, peer->link.acked, peer->route};
+    return bearing;
+}
+
+void checker_not_obeyed(struct world *w, const struct blob *frame, const struct bearing *before)
+{
+    const struct bearing now = checker_bearing(w, frame);
+
+    CHECK(w,
+          now.known == before->known && now.received == before->received &&
+              now.acked == before->acked &&
+              memcmp(&now.route, &before->route, sizeof(now.route)) == 0,
+          "a frame of another key's connection was obeyed");
+}
+
 void checker_after_step(struct world *w)
 {
     const struct core_counters *counters = core_counters(w->host.core);
@@ -258,7 +304,8 @@ void checker_task_starts(struct world *w, struct proc *p, const struct held *tas
 
     if (call == NULL)
         return;
-    CHECK(w, !call->never_ran,
+    /* But for a durable task whose outcome Redis has forgotten. */
+    CHECK(w, !call->never_ran || (w->excused && errand_of_key(w, task->key) == NULL),
           "call %u begins on agent %u after its client was told that it never ran, and never will",
           call->index, p->index);
     call->starts++;

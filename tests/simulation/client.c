@@ -233,7 +233,7 @@ static void take_ended(struct proc *p)
     struct job *job = NULL;
 
     while ((job = client_take_ended(&p->client)) != NULL) {
-        if (durables_took(p, job))
+        if (durables_took(p, job) || asks_took(p, job))
             continue;
         struct errand *e = errand_of(w, job);
 
@@ -297,6 +297,8 @@ static void take_frame(struct proc *p, struct dialler_input *in)
 
     if (in->header.type == WIRE_RESULTS)
         result = client_take_results(&p->client, &in->header, &in->body);
+    else if (in->header.type == WIRE_STATUS)
+        asks_take_status(p, in);
     else if (in->header.type == WIRE_NEED)
         result = client_take_needs(&p->client, &in->header, &in->body);
     CHECK(p->world, result == 0, "a client cannot read its %s frame",
@@ -378,6 +380,7 @@ void client_finish(struct proc *p)
     struct world *w = p->world;
 
     client_fini(&p->client);
+    asks_fini(p);
     durables_client_lost(p);
     for (uint32_t i = 0; i < w->errand_count; i++) {
         struct errand *e = &w->errands[i];
@@ -401,6 +404,8 @@ int64_t client_turn(struct proc *p)
     receive(p, clock_ms);
     int64_t next_ms = do_errands(p);
     durables_give(p);
+    const int64_t ask_ms = asks_give(p);
+    next_ms = ask_ms < next_ms ? ask_ms : next_ms;
     hand_back(p);
     send_all(p);
     (void)!dialler_tick(p->dialler, clock_ms, &tick_ms);

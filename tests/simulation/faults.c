@@ -89,6 +89,7 @@ static void revoke_key(struct world *w, struct proc *p)
     if (w->host.core == NULL || !p->alive)
         return;
     world_event(w, "key revoked", p->index, 0, 0);
+    p->key_revoked = true;
     host_event(w, &(struct core_event){
                       .type = CORE_KEY_REVOKED,
                       .role = WIRE_AGENT,

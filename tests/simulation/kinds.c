@@ -35,6 +35,5 @@ const char *const kind_names[KIND_END] = {
     [KIND_PINNED] = "pinned",
     [KIND_NOTES] = "notes",
     [KIND_CONSTANTS] = "constants",
-    [KIND_PIECES] = "pieces",
     [KIND_LEAVE] = "leave",
 };

@@ -67,7 +67,8 @@ static bool is_before(const struct message *a, const struct message *b)
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
 }
 
-static void heap_push(struct world *w, struct message *m)
+/* Its order is given. */
+static void heap_put(struct world *w, struct message *m)
 {
     if (w->heap_count == w->heap_capacity) {
         w->heap_capacity = w->heap_capacity != 0 ? w->heap_capacity * 2 : 256;
@@ -75,11 +76,16 @@ static void heap_push(struct world *w, struct message *m)
         if (w->heap == NULL)
             abort();
     }
-    m->order = ++w->order;
     uint32_t at = w->heap_count++;
     for (; at > 0 && is_before(m, w->heap[(at - 1) / 2]); at = (at - 1) / 2)
         w->heap[at] = w->heap[(at - 1) / 2];
     w->heap[at] = m;
+}
+
+static void heap_push(struct world *w, struct message *m)
+{
+    m->order = ++w->order;
+    heap_put(w, m);
 }
 
 static struct message *heap_pop(struct world *w)
@@ -255,6 +261,28 @@ struct proc *network_proc(struct world *w, enum wire_role role, const struct cor
     return p->role == role && p->connected && memcmp(&present, route, 6) == 0 ? p : NULL;
 }
 
+/* What ZeroMQ had not written goes by the next connection. */
+static void carry_over(struct world *w, const struct proc *p)
+{
+    const uint32_t count = w->heap_count;
+    struct message **old = w->heap;
+
+    w->heap = NULL;
+    w->heap_count = 0;
+    w->heap_capacity = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct message *m = old[i];
+
+        if (m->proc == p->index && m->to_broker && m->generation + 1 == p->generation &&
+            rng_chance(&w->rng, 300)) {
+            m->generation++;
+            m->at_ms = p->connect_ms + 1;
+        }
+        heap_put(w, m);
+    }
+    free(old);
+}
+
 void network_reset(struct world *w, struct proc *p, int64_t delay_ms, bool tell)
 {
     const struct core_route route = network_route(p);
@@ -266,6 +294,8 @@ void network_reset(struct world *w, struct proc *p, int64_t delay_ms, bool tell)
     p->generation++;
     p->connect_ms = w->now_ms + delay_ms;
     inbox_clear(w, &p->inbox);
+    if (p->alive)
+        carry_over(w, p);
     if (tell && w->host.core != NULL)
         host_event(w, &(struct core_event){
                           .type = CORE_UNREACHABLE,

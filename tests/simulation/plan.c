@@ -48,7 +48,7 @@ static void choose_behaviour(struct world *w, struct call *call, bool nests, boo
     call->run_ms = rng_chance(dice(w), 700) ? rng_below(dice(w), 30) : rng_below(dice(w), 900);
     if (nests) {
         call->behaviour = BEHAVES_PARENT;
-        call->bad = 1 + rng_below(dice(w), 4);
+        call->bad = 1 + rng_below(dice(w), 8);
     } else if (die < 15 && world_has(w, KIND_FAILURES)) {
         call->behaviour = BEHAVES_BADLY;
         choose_bad(w, call, 3);

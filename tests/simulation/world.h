@@ -52,7 +52,6 @@ enum kind {
     KIND_PINNED, /* tasks for one worker */
     KIND_NOTES,
     KIND_CONSTANTS,
-    KIND_PIECES,
     KIND_LEAVE, /* agents drain and leave in order */
     KIND_END,
 };
@@ -234,6 +233,19 @@ struct agent_side {
     struct child children[CHILDREN_MAX];
 };
 
+/* What a client asks of the broker itself: see asks.c. */
+struct asker {
+    struct job job;
+    uint32_t question;
+    uint32_t name;
+    uint64_t serial;
+    int64_t next_ms;
+    bool asked;
+    struct blob *argument;
+    struct scoop_bytes in;
+    struct scoop_bytes out;
+};
+
 /* What dials: a client or an agent. */
 struct proc {
     struct world *world;
@@ -248,6 +260,7 @@ struct proc {
     int32_t clock_rate; /* per mille */
     struct core_key key;
     uint32_t key_number;
+    bool key_revoked; /* the present broker knows that */
     uint64_t incarnation;
     /* its connection */
     uint32_t generation;
@@ -266,6 +279,7 @@ struct proc {
     uint32_t view_next;
     bool denied;
     struct client client; /* of a client */
+    struct asker asker;
     struct agent_side *agent;
 };
 
@@ -470,6 +484,12 @@ void durables_client_lost(struct proc *p);
 bool durables_are_over(const struct world *w);
 struct durable_errand *durable_of_id(struct world *w, uint64_t id);
 
+/* Questions of this client: ask one if it is time, and say when the next is due; take an answer. */
+int64_t asks_give(struct proc *p);
+bool asks_took(struct proc *p, struct job *job);
+void asks_take_status(struct proc *p, struct dialler_input *in);
+void asks_fini(struct proc *p);
+
 /* ---- broker.c ---- */
 
 void host_start(struct world *w);
@@ -488,10 +508,21 @@ void faults_end(struct world *w);
 
 /* ---- checker.c ---- */
 
+/* How a link stands. */
+struct bearing {
+    bool known;
+    uint64_t received;
+    uint64_t acked;
+    struct core_route route;
+};
+
 void checker_new_broker(struct world *w);
 void checker_core_takes(struct world *w, struct proc *p, const struct blob *frame);
 void checker_core_sends(struct world *w, struct proc *p, const struct blob *frame);
 void checker_after_step(struct world *w);
+/* A frame that comes by another's connection: what it does not change. */
+struct bearing checker_bearing(const struct world *w, const struct blob *frame);
+void checker_not_obeyed(struct world *w, const struct blob *frame, const struct bearing *before);
 void checker_task_starts(struct world *w, struct proc *p, const struct held *task);
 void checker_call_ended(struct world *w,
                         const struct errand *e,

@@ -268,6 +268,20 @@ Test(core, answers_gone_to_a_link_it_does_not_know)
     finish(&w);
 }
 
+Test(core, answers_gone_to_a_link_that_began_with_an_earlier_broker)
+{
+    struct world w = given_world();
+    struct end *client = given_client(&w);
+
+    client->link.received = 5; /* from that one */
+    ping(&w, client);
+    cr_assert(client->gone);
+    cr_assert_not(client->refused);
+    turn(&w);
+    cr_assert_eq(core_counters(w.core)->sessions, 0);
+    finish(&w);
+}
+
 Test(core, does_not_open_the_link_of_a_lost_agent_again_for_a_hello_that_comes_late)
 {
     struct world w = given_world();

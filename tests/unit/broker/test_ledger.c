@@ -76,6 +76,7 @@ Test(ledger, tasks_are_written_again_when_the_journal_was_lost)
     cr_assert_eq(records(&before, RECORD_TASK, written), 2);
     cr_assert_eq(records(&before, RECORD_DONE, written), 1);
     confirm(&before);
+    cr_assert_eq(before.trimmed, written + 1, "nothing of before is read by the next broker");
     ask_for(&before, client, SUBMIT, 4, 104);
     confirm(&before);
     assert_told(client, 4, 4, WIRE_OK);
