@@ -15,9 +15,11 @@ static bool submitter_has(enum wire_what what)
 
 /* Sender and receiver of a frame about a task. */
 struct way {
-    struct task *task;
+    struct task *task; /* that the agent holds: */
+    struct task *own;  /* this one of the submitter's, or a copy of it (copies.h) */
     struct peer *to;
     uint64_t number; /* of the task, for the receiver */
+    uint16_t attempt;
 };
 
 /* A frame of the agent that holds the task. False: that attempt is over. */
@@ -28,27 +30,63 @@ static bool find_way_of_agent(struct core *core,
 {
     struct task *task = task_find(&core->slab, cargo->task);
 
-    if (task == NULL || task->session == NULL || task->agent != agent_of(from) ||
-        task->attempt != cargo->attempt)
+    if (task == NULL || task->agent != agent_of(from) || task->attempt != cargo->attempt)
         return false;
-    *out = (struct way){.task = task, .to = task->session->peer, .number = task->no};
+    struct task *own = task->copy ? task->original : task;
+    if (own == NULL || own->session == NULL)
+        return false;
+    *out = (struct way){
+        .task = task,
+        .own = own,
+        .to = own->session->peer,
+        .number = own->no,
+        .attempt = own->attempt,
+    };
     return true;
+}
+
+/* To the agent that holds `task`: that one of its submitter's, or its copy. */
+static struct way way_to_agent(struct task *task, struct task *own)
+{
+    return (struct way){
+        .task = task,
+        .own = own,
+        .to = &task->agent->peer,
+        .number = task_id(task),
+        .attempt = task->attempt,
+    };
+}
+
+/* The task that a frame of its submitter is about. NULL: that attempt is over. */
+static struct task *task_of_submitter(const struct peer *from, const struct wire_cargo *cargo)
+{
+    const struct session_task *entry =
+        from->session != NULL ? roster_find(&from->session->tasks, cargo->task) : NULL;
+
+    return entry != NULL && entry->task->attempt == cargo->attempt ? entry->task : NULL;
 }
 
 /* A frame of its submitter. */
 static bool
 find_way_of_submitter(struct peer *from, const struct wire_cargo *cargo, struct way *out)
 {
-    const struct session_task *entry =
-        from->session != NULL ? roster_find(&from->session->tasks, cargo->task) : NULL;
+    struct task *task = task_of_submitter(from, cargo);
 
-    if (entry == NULL || entry->task->agent == NULL || entry->task->attempt != cargo->attempt)
+    if (task == NULL || task->agent == NULL)
         return false;
-    *out = (struct way){
-        .task = entry->task,
-        .to = &entry->task->agent->peer,
-        .number = task_id(entry->task),
-    };
+    *out = way_to_agent(task, task);
+    return true;
+}
+
+/* The same to the agent of the task's copy. */
+static bool find_way_to_copy(struct peer *from, const struct wire_cargo *cargo, struct way *out)
+{
+    struct task *task = task_of_submitter(from, cargo);
+    struct task *copy = task != NULL && task->terms != NULL ? task->terms->copy : NULL;
+
+    if (copy == NULL || copy->agent == NULL)
+        return false;
+    *out = way_to_agent(copy, task);
     return true;
 }
 
@@ -75,6 +113,7 @@ static void send_want(struct core *core, const struct way *way, const struct wir
     struct wire_want record = *want;
 
     record.cargo.task = way->number;
+    record.cargo.attempt = way->attempt;
     if (frame == NULL || wire_put_want(frame, &record) != 0) {
         blob_unref(frame);
         peer_refuse(core, way->to, WIRE_REASON_LIMIT, "the broker is out of memory");
@@ -208,7 +247,7 @@ static int take_want(struct core *core, struct peer *peer, const struct wire_wan
         answer_over(core, peer, &want->cargo, want->cargo.task);
         return 0;
     }
-    const char *const why = of_agent ? obstacle(core, &want->cargo, way.task) : NULL;
+    const char *const why = of_agent ? obstacle(core, &want->cargo, way.own) : NULL;
     if (why != NULL) {
         answer_gone(core, peer, &want->cargo, why);
         return 0;
@@ -246,7 +285,7 @@ find_way(struct core *core, struct peer *peer, const struct wire_cargo *cargo, s
 
     if (task == NULL || task->agent == NULL || task->attempt != cargo->attempt)
         return false;
-    *out = (struct way){.task = task, .to = &task->agent->peer, .number = cargo->task};
+    *out = way_to_agent(task, task);
     return true;
 }
 
@@ -274,14 +313,14 @@ void relay_flush(struct core *core, struct peer *peer)
 
 /* ---- pieces ---- */
 
-static struct relay_want *
-find_want(struct relay *relay, const struct wire_piece *piece, uint64_t id)
+static struct relay_want *find_want(const struct way *way, const struct wire_piece *piece)
 {
     struct wire_cargo cargo = piece->cargo;
     struct relay_want *want = NULL;
 
-    cargo.task = id;
-    DL_FOREACH (relay->wants, want) {
+    cargo.task = task_id(way->task);
+    cargo.attempt = way->attempt;
+    DL_FOREACH (way->to->relay.wants, want) {
         if (want->sent && wire_cargo_equal(&want->want.cargo, &cargo))
             return want;
     }
@@ -291,7 +330,7 @@ find_want(struct relay *relay, const struct wire_piece *piece, uint64_t id)
 /* May this piece go on? A result is offered once, without being wanted. */
 static bool is_wanted(const struct way *way, const struct wire_piece *piece)
 {
-    struct relay_want *want = find_want(&way->to->relay, piece, task_id(way->task));
+    struct relay_want *want = find_want(way, piece);
 
     if (want != NULL && piece->bytes.size <= want->want.length) {
         drop(&way->to->relay, want);
@@ -303,25 +342,40 @@ static bool is_wanted(const struct way *way, const struct wire_piece *piece)
     return true;
 }
 
+/* A copy's result is not offered; what is durable has no client. */
+static bool goes_on(const struct core *core, const struct way *way, const struct wire_piece *piece)
+{
+    return way->own->session != core->durables.session &&
+           (submitter_has(piece->cargo.what) || !way->task->copy) && is_wanted(way, piece);
+}
+
+static bool
+find_receiver(struct core *core, struct peer *peer, const struct wire_piece *piece, struct way *out)
+{
+    if (!submitter_has(piece->cargo.what))
+        return find_way_of_agent(core, peer, &piece->cargo, out) && goes_on(core, out, piece);
+    return (find_way_of_submitter(peer, &piece->cargo, out) && goes_on(core, out, piece)) ||
+           (find_way_to_copy(peer, &piece->cargo, out) && goes_on(core, out, piece));
+}
+
 static int take_piece(struct core *core, struct peer *peer, const struct wire_piece *piece)
 {
+    struct wire_piece known = *piece;
     struct way way;
-    const bool of_agent = !submitter_has(piece->cargo.what);
 
-    if (of_agent && peer->role != WIRE_AGENT)
+    if (!submitter_has(piece->cargo.what) && peer->role != WIRE_AGENT)
         return -EPROTO;
-    if ((of_agent ? find_way_of_agent(core, peer, &piece->cargo, &way)
-                  : find_way_of_submitter(peer, &piece->cargo, &way)) &&
-        way.task->session != core->durables.session && is_wanted(&way, piece)) {
-        if (piece->cargo.what == WIRE_WHAT_VALUE && piece->cargo.offset == 0 &&
-            peer->role == WIRE_CLIENT)
-            values_note(peer->session, piece->cargo.key);
-        core->counters.pieces++;
-        core->counters.piece_bytes += piece->bytes.size;
-        send_piece(core, way.to, way.number, piece);
+    if (!find_receiver(core, peer, piece, &way)) {
+        core->counters.pieces_dropped++;
         return 0;
     }
-    core->counters.pieces_dropped++;
+    if (piece->cargo.what == WIRE_WHAT_VALUE && piece->cargo.offset == 0 &&
+        peer->role == WIRE_CLIENT)
+        values_note(peer->session, piece->cargo.key);
+    core->counters.pieces++;
+    core->counters.piece_bytes += piece->bytes.size;
+    known.cargo.attempt = way.attempt;
+    send_piece(core, way.to, way.number, &known);
     return 0;
 }
 

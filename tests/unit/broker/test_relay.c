@@ -524,3 +524,35 @@ Test(relay, tells_all_agents_of_values_whose_session_has_ended)
     cr_assert_eq(s.agent->forget_count, 1);
     finish(&s.w);
 }
+
+Test(relay, hands_on_what_the_copy_of_a_straggler_wants)
+{
+    struct scene s = {.w = given_world()};
+
+    s.agent = given_agent(&s.w, 1);
+    s.client = given_client(&s.w);
+    submit_with(&s.w, s.client, 1, 1, &(struct wire_options){.rerun_ms = 500});
+    struct end *fast = given_agent(&s.w, 1);
+    pass(&s.w, 600);
+    cr_assert_eq(fast->task_count, 1);
+    struct wire_cargo of_copy =
+        cargo_of(fast->tasks[0].id, fast->tasks[0].attempt, WIRE_WHAT_VALUE);
+    struct wire_cargo of_first = cargo_of(s.agent->tasks[0].id, 1, WIRE_WHAT_VALUE);
+    const struct wire_cargo of_client = cargo_of(1, 1, WIRE_WHAT_VALUE);
+
+    want(&s.w, fast, of_copy, 10);
+    want(&s.w, s.agent, of_first, 10);
+    cr_assert_eq(s.client->want_count, 2);
+    for (int i = 0; i < 2; i++)
+        cr_assert(wire_cargo_equal(&s.client->wants_got[i].cargo, &of_client));
+    for (int i = 0; i < 3; i++)
+        send_piece(&s.w, s.client, of_client, 10);
+    cr_assert_eq(fast->piece_count, 1);
+    cr_assert(wire_cargo_equal(&last_piece(fast)->cargo, &of_copy));
+    cr_assert_eq(s.agent->piece_count, 1);
+    cr_assert(wire_cargo_equal(&last_piece(s.agent)->cargo, &of_first));
+    cr_assert_eq(core_counters(s.w.core)->pieces_dropped, 1);
+    send_piece(&s.w, fast, cargo_of(of_copy.task, of_copy.attempt, WIRE_WHAT_RESULT), 0);
+    cr_assert_eq(s.client->piece_count, 0, "its result is not offered");
+    finish(&s.w);
+}
