@@ -436,13 +436,28 @@ static void put_note(struct blob *frame, const struct held *t, enum wire_note_ki
         .bytes = {(const uint8_t *)"line", 4},
     };
 
-    if (span == NULL || wire_put_span(span, &record) != 0)
+    const struct wire_progress progress = {.done = 1, .total = 2};
+    const struct wire_partial partial = {.index = 0, .bytes = {(const uint8_t *)"part", 4}};
+
+    if (span == NULL || (kind == WIRE_NOTE_SPAN && wire_put_span(span, &record) != 0) ||
+        (kind == WIRE_NOTE_PROGRESS && wire_put_progress(span, &progress) != 0) ||
+        (kind == WIRE_NOTE_PARTIAL && wire_put_partial(span, &partial) != 0))
         abort();
-    if (kind == WIRE_NOTE_SPAN)
+    if (span->size != 0)
         note.bytes = (struct wire_bytes){span->data, span->size};
     if (wire_put_note(frame, &note) != 0)
         abort();
     wire_frame_add_count(frame, 1);
+}
+
+static enum wire_note_kind choose_note(struct world *w, const struct held *t)
+{
+    static const enum wire_note_kind kinds[] = {WIRE_NOTE_STDOUT, WIRE_NOTE_STDERR,
+                                                WIRE_NOTE_PROGRESS, WIRE_NOTE_PARTIAL};
+
+    if ((t->flags & WIRE_TASK_SPAN) != 0)
+        return WIRE_NOTE_SPAN;
+    return kinds[rng_below(&w->rng, COUNT_OF(kinds))];
 }
 
 static void report_notes(struct proc *p)
@@ -459,8 +474,7 @@ static void report_notes(struct proc *p)
             frame = dialler_frame(p->dialler, WIRE_NOTES, 256);
         if (frame == NULL)
             abort();
-        put_note(frame, &a->held[i],
-                 (a->held[i].flags & WIRE_TASK_SPAN) != 0 ? WIRE_NOTE_SPAN : WIRE_NOTE_STDOUT);
+        put_note(frame, &a->held[i], choose_note(p->world, &a->held[i]));
     }
     if (frame != NULL)
         send(p, frame);

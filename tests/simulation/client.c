@@ -291,12 +291,26 @@ static void hand_back(struct proc *p)
 
 /* ---- frames ---- */
 
+/* What is told of a task comes before its result. */
+static void take_notes(struct proc *p, struct dialler_input *in)
+{
+    struct wire_note note;
+
+    for (uint32_t i = 0; i < in->header.count; i++) {
+        CHECK(p->world, wire_get_note(&in->body, &note) == 0, "a note that cannot be read");
+        CHECK(p->world, ledger_find(&p->client.ledger, note.task) != NULL,
+              "a note came behind the result of its task");
+    }
+}
+
 static void take_frame(struct proc *p, struct dialler_input *in)
 {
     int result = 0;
 
     if (in->header.type == WIRE_RESULTS)
         result = client_take_results(&p->client, &in->header, &in->body);
+    else if (in->header.type == WIRE_NOTES)
+        take_notes(p, in);
     else if (in->header.type == WIRE_STATUS)
         asks_take_status(p, in);
     else if (in->header.type == WIRE_NEED)

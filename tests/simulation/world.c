@@ -57,6 +57,11 @@ void violated(struct world *w, const char *format, ...)
 
 /* ---- processes ---- */
 
+/* Lines, and what is told of a task while it runs. */
+#define NOTES_WANTED                                                                               \
+    (1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR | 1U << WIRE_NOTE_RUNNING |                   \
+     1U << WIRE_NOTE_PROGRESS | 1U << WIRE_NOTE_PARTIAL)
+
 void proc_start(struct world *w, struct proc *p)
 {
     const struct dialler_config config = {
@@ -65,7 +70,7 @@ void proc_start(struct world *w, struct proc *p)
         .role = p->role,
         .incarnation = p->incarnation,
         .slots = p->role == WIRE_AGENT ? p->agent->slots : 0,
-        .wants = p->role == WIRE_CLIENT && world_has(w, KIND_NOTES) ? 3 : 0,
+        .wants = p->role == WIRE_CLIENT && world_has(w, KIND_NOTES) ? NOTES_WANTED : 0,
         .name = "peer",
     };
 
