@@ -170,6 +170,12 @@ class Stack:
     def inside(self, service, *args, node="m", **options):
         return self.lab("docker", node, "exec", self.container(service, node), *args, **options)
 
+    def log_of(self, service, node="m", lines=200):
+        """The log of its one running container. Unlike logs() it asks one engine, and about no container that
+        has ended: of those the engine's answer may never come."""
+        done = self.lab("docker", node, "logs", "--tail", lines, self.container(service, node))
+        return done.stdout + done.stderr
+
     def logs(self, service, lines=300):
         """Its log, without the lines of single requests."""
         done = self.lab("docker", "m", "service", "logs", "--no-task-ids", "--tail", lines,

@@ -92,7 +92,7 @@ def test_a_worker_with_another_host_key_is_not_used_and_the_others_are(stack, tm
         addresses = stack.inside("root_worker", "ip", "-4", "-o", "addr").stdout
         address = re.search(r"inet (10\.[\d.]+)/", addresses)[1]
         eventually("the broker says which host", 40, lambda: [
-            line for line in stack.logs("broker", 200).splitlines()
+            line for line in stack.log_of("broker").splitlines()
             if "ev=host_key_mismatch" in line and f"addr={address}:" in line])
         assert len(stack.workers()) == 2
         done = stack.inside("webui", "sh", "-c", "seq 20 | scoop map echo {}", deadline_s=60)
