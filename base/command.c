@@ -52,7 +52,7 @@ static bool copy_words(struct wire_cursor *c, char **words, uint32_t count)
 
 int command_get_words(const uint8_t *data, size_t size, char ***words)
 {
-    struct wire_cursor c = {.at = data, .end = data + size};
+    struct wire_cursor c = wire_cursor_of(data, size);
     const uint32_t count = wire_get_u32(&c);
 
     if (c.bad || count == 0 || count > COMMAND_WORDS_MAX)
@@ -91,7 +91,7 @@ int command_put_result(struct blob *b, const struct command_result *result)
 
 int command_get_result(const uint8_t *data, size_t size, struct command_result *out)
 {
-    struct wire_cursor c = {.at = data, .end = data + size};
+    struct wire_cursor c = wire_cursor_of(data, size);
     struct command_result result;
 
     result.code = wire_get_u32(&c);

@@ -15,7 +15,7 @@ int durable_put_query(struct blob *b, const struct durable_query *query)
 
 int durable_get_query(struct wire_bytes argument, struct durable_query *out)
 {
-    struct wire_cursor c = {.at = argument.data, .end = argument.data + argument.size};
+    struct wire_cursor c = wire_cursor_of(argument.data, argument.size);
 
     out->most = wire_get_u32(&c);
     const uint8_t failed_only = wire_get_u8(&c);

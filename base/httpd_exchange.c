@@ -155,6 +155,7 @@ exchange_init(struct exchange *x, struct worker *worker, struct MHD_Connection *
     x->next = NULL;
     x->worker = worker;
     x->link = info->socket_context;
+    link_set_idle(x->link, false);
     x->connection = connection;
     x->route = no_route;
     x->phase = PHASE_HEAD;
@@ -493,6 +494,7 @@ void exchange_on_completed(void *argument,
     stats_record(x, now_us - x->start_us);
     httpd_response_fini(&x->response);
     link_set_deadline(x->link, now_us / 1000 + HTTPD_IDLE_MS);
+    link_set_idle(x->link, true);
     x->next = worker->spare;
     worker->spare = x;
     count_in_flight(worker, -1);

@@ -20,6 +20,7 @@ struct link {
     struct worker *worker;
     int fd;              /* MHD's */
     int64_t deadline_ms; /* the connection is cut then */
+    bool idle;           /* between two requests */
     char peer[INET6_ADDRSTRLEN];
 };
 
@@ -141,6 +142,7 @@ void worker_join(struct worker *worker);
 /* Let a suspended exchange go on; the one call for other threads, under the mutex of httpd_wait.c.
  */
 void worker_resume(struct exchange *x);
+void link_set_idle(struct link *link, bool idle);
 void link_set_deadline(struct link *link, int64_t deadline_ms);
 
 /* httpd_head.c: the head of a request, read more strictly than MHD does. */

@@ -29,6 +29,12 @@ void link_set_deadline(struct link *link, int64_t deadline_ms)
         link->deadline_ms = deadline_ms;
 }
 
+void link_set_idle(struct link *link, bool idle)
+{
+    if (link != NULL)
+        link->idle = idle;
+}
+
 static void link_name_peer(struct link *link, const struct sockaddr *address)
 {
     const void *ip = NULL;
@@ -50,6 +56,7 @@ static struct link *link_new(struct worker *worker, struct MHD_Connection *conne
     link->worker = worker;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     link->deadline_ms = clock_now_ms() + HTTPD_HEAD_MS;
+    link->idle = true;
     link_name_peer(
         link, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     link->next = worker->links;
@@ -87,17 +94,29 @@ static void on_connection(void *argument,
     atomic_fetch_sub(&worker->httpd->connections, 1);
 }
 
-/* Shut those that are over their time; MHD notices and closes them. */
+/* No more requests will come: the client has ended its half. MHD overlooks that when it came together with
+ * the last request, as its epoll is edge-triggered and a short read is the end of the edge to it. */
+static bool is_finished(const struct link *link)
+{
+    char byte = 0;
+
+    return link->idle && recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Shut those that are finished or over their time; MHD notices and closes them. */
 static void sweep(struct worker *worker, int64_t now_ms)
 {
     if (now_ms < worker->next_sweep_ms)
         return;
     worker->next_sweep_ms = now_ms + SWEEP_MS;
     for (struct link *link = worker->links; link != NULL; link = link->next) {
-        if (link->deadline_ms > now_ms)
+        const bool finished = is_finished(link);
+
+        if (!finished && link->deadline_ms > now_ms)
             continue;
+        if (!finished)
+            stats_refused(worker->httpd, REFUSED_SLOW);
         link->deadline_ms = INT64_MAX;
-        stats_refused(worker->httpd, REFUSED_SLOW);
         shutdown(link->fd, SHUT_RDWR);
     }
 }

@@ -239,7 +239,7 @@ read_flags(const struct settings *settings, int argc, char **argv, void *values)
 
     fill_options(settings, options);
     fill_letters(settings, letters);
-    optind = 1;
+    optind = 0; /* GNU: begin anew, also within a word of letters */
     opterr = 0;
     while (outcome == SETTINGS_RUN &&
            (choice = getopt_long(argc, argv, letters, options, NULL)) != -1) {

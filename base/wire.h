@@ -120,6 +120,14 @@ struct wire_bytes {
     size_t size;
 };
 
+/* A cursor over `size` bytes; `data` may be NULL when there are none. */
+static inline struct wire_cursor wire_cursor_of(const void *data, size_t size)
+{
+    const uint8_t *at = data;
+
+    return (struct wire_cursor){.at = at, .end = size != 0 ? at + size : at};
+}
+
 uint8_t wire_get_u8(struct wire_cursor *c);
 uint16_t wire_get_u16(struct wire_cursor *c);
 uint32_t wire_get_u32(struct wire_cursor *c);

@@ -3,7 +3,7 @@
 
 static struct wire_cursor all_of(struct wire_bytes bytes)
 {
-    return (struct wire_cursor){.at = bytes.data, .end = bytes.data + bytes.size};
+    return wire_cursor_of(bytes.data, bytes.size);
 }
 
 int wire_get_progress(struct wire_bytes bytes, struct wire_progress *out)

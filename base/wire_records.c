@@ -472,7 +472,7 @@ int wire_put_note(struct blob *b, const struct wire_note *note)
     wire_put_u64(b, note->task);
     wire_put_u16(b, note->attempt);
     wire_put_u8(b, (uint8_t)note->kind);
-    wire_put_u8(b, 0);
+    wire_put_u8(b, note->reserved);
     wire_put_u16(b, note->lane);
     put_text(b, note->host);
     put_payload(b, note->bytes);
@@ -481,7 +481,7 @@ int wire_put_note(struct blob *b, const struct wire_note *note)
 
 int wire_get_span(struct wire_bytes bytes, struct wire_span *out)
 {
-    struct wire_cursor c = {.at = bytes.data, .end = bytes.data + bytes.size};
+    struct wire_cursor c = wire_cursor_of(bytes.data, bytes.size);
 
     out->start_us = wire_get_u64(&c);
     out->run_us = wire_get_u32(&c);
@@ -503,7 +503,7 @@ int wire_put_span(struct blob *b, const struct wire_span *span)
 
 int wire_get_failure(struct wire_bytes bytes, struct wire_failure *out)
 {
-    struct wire_cursor c = {.at = bytes.data, .end = bytes.data + bytes.size};
+    struct wire_cursor c = wire_cursor_of(bytes.data, bytes.size);
 
     out->code = wire_get_u32(&c);
     out->host = wire_get_text(&c);

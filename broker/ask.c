@@ -355,7 +355,7 @@ static void take_forgive(struct core *core, struct task *task, uint64_t id)
 /* A task that asks for something durable, and stands in no list. */
 static void take(struct core *core, struct task *task)
 {
-    struct wire_cursor c = {.at = task->argument, .end = task->argument + task->argument_bytes};
+    struct wire_cursor c = wire_cursor_of(task->argument, task->argument_bytes);
     const enum core_ask what = core->function_by_number[task->function]->ask;
 
     if (what == ASK_LIST) {

@@ -127,7 +127,7 @@ static int take_stored(struct journal *journal, const redisReply *reply)
     if (!store_entry(reply, &id, &data))
         return journal_end(journal, "%s entry %s is nothing that a broker wrote", key_of(journal),
                            id);
-    struct wire_cursor from = record_cursor(data->str, data->len);
+    struct wire_cursor from = wire_cursor_of(data->str, data->len);
     struct blob *batch = blob_new(data->len);
 
     if (batch == NULL)

@@ -246,7 +246,7 @@ static void replay_record(struct core *core, uint64_t position, const struct rec
 
 void ledger_replay(struct core *core, uint64_t position, const struct blob *batch)
 {
-    struct wire_cursor c = record_cursor(batch->data, batch->size);
+    struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
     struct record record;
     uint8_t version = 0;
 

@@ -81,7 +81,7 @@ static bool pass_news(struct core *core, struct session *s, const struct wire_no
 /* An agent dropped notes of this task's children. */
 static void count_dropped(struct core *core, struct session *s, const struct wire_note *note)
 {
-    struct wire_cursor at = {.at = note->bytes.data, .end = note->bytes.data + note->bytes.size};
+    struct wire_cursor at = wire_cursor_of(note->bytes.data, note->bytes.size);
     const uint64_t count = wire_get_u64(&at);
 
     if (at.bad)

@@ -45,16 +45,18 @@ static uint32_t get_head(struct wire_cursor *c, uint32_t *crc, uint8_t *version,
 
 void record_seal(struct blob *batch)
 {
-    struct wire_cursor c = record_cursor(batch->data, batch->size);
+    struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
     struct record record;
     uint32_t crc = 0;
     uint8_t version = 0;
 
-    while (c.at < c.end && !c.bad) {
+    while (c.at < c.end) {
         uint8_t *head = batch->data + (c.at - batch->data);
         const uint32_t body_bytes = get_head(&c, &crc, &version, &record);
 
         wire_get_bytes(&c, body_bytes);
+        if (c.bad)
+            return;
         crc = htobe32(crc32c(head + COVERED_AT, RECORD_HEAD_BYTES - COVERED_AT + body_bytes));
         memcpy(head, &crc, sizeof(crc));
     }
@@ -101,7 +103,7 @@ record_task_body(uint32_t limit_ms, const struct wire_options *options, struct w
 
 int record_get_task(struct wire_bytes body, struct record_task *out)
 {
-    struct wire_cursor c = record_cursor(body.data, body.size);
+    struct wire_cursor c = wire_cursor_of(body.data, body.size);
 
     out->limit_ms = wire_get_u32(&c);
     out->options = (struct wire_options){.retries = wire_get_u16(&c)};
@@ -138,7 +140,7 @@ record_done_body(const struct wire_attempt *outcome, uint16_t attempts, const st
 
 int record_get_done(const struct blob *body, struct wire_attempt *out, struct wire_bytes *task)
 {
-    struct wire_cursor c = record_cursor(body->data, body->size);
+    struct wire_cursor c = wire_cursor_of(body->data, body->size);
 
     *out = (struct wire_attempt){.outcome = (enum wire_outcome)wire_get_u8(&c)};
     out->attempt = wire_get_u16(&c);

@@ -79,10 +79,4 @@ record_done_body(const struct wire_attempt *outcome, uint16_t attempts, const st
 NODISCARD int
 record_get_done(const struct blob *body, struct wire_attempt *out, struct wire_bytes *task);
 
-/* A cursor over a batch. */
-static inline struct wire_cursor record_cursor(const void *data, size_t size)
-{
-    return (struct wire_cursor){.at = data, .end = (const uint8_t *)data + size};
-}
-
 #endif

@@ -9,7 +9,7 @@
 
 int ties_set(struct core *core, struct durable *d, struct wire_bytes ids)
 {
-    struct wire_cursor c = {.at = ids.data, .end = ids.data + ids.size};
+    struct wire_cursor c = wire_cursor_of(ids.data, ids.size);
     const size_t count = ids.size / TIES_ID_BYTES;
 
     if (count == 0 || count > WIRE_INPUTS_MAX || ids.size % TIES_ID_BYTES != 0)

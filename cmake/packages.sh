@@ -20,6 +20,9 @@ TEST_PACKAGES=(
 # To run ./check valgrind.
 VALGRIND_PACKAGES=(valgrind)
 
+# ./check fuzz
+FUZZ_PACKAGES=(clang libclang-rt-dev)
+
 # To run the web tests; node and npm come from here only where there are none.
 WEB_PACKAGES=(chromium fonts-dejavu-core)
 NODE_PACKAGES=(nodejs npm)

@@ -365,7 +365,7 @@ static struct blob *get_request(const char *name, uint64_t number)
 static struct blob *
 answer_of(struct scoop_bytes bytes, struct blob *before, uint64_t number, uint64_t *now)
 {
-    struct wire_cursor c = {.at = bytes.data, .end = (const uint8_t *)bytes.data + bytes.size};
+    struct wire_cursor c = wire_cursor_of(bytes.data, bytes.size);
 
     *now = wire_get_u64(&c);
     if (c.bad)

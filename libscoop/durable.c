@@ -270,7 +270,7 @@ static void fill_list(struct list *list, struct wire_cursor c, size_t count)
 
 static enum scoop_status read_list(struct scoop_bytes bytes, struct scoop_durables **out)
 {
-    struct wire_cursor c = {.at = bytes.data, .end = (const uint8_t *)bytes.data + bytes.size};
+    struct wire_cursor c = wire_cursor_of(bytes.data, bytes.size);
     const uint64_t kept = wire_get_u64(&c);
     const struct wire_cursor first = c;
     struct durable_entry entry;

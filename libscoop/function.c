@@ -390,7 +390,7 @@ enum wire_outcome function_call_bundle(const struct scoop_function *function,
                                        size_t size,
                                        struct scoop_output *out)
 {
-    struct wire_cursor c = {.at = bundle, .end = (const uint8_t *)bundle + size};
+    struct wire_cursor c = wire_cursor_of(bundle, size);
 
     out->input_count = wire_get_u32(&c);
     const size_t argument_bytes = wire_get_u32(&c);

@@ -90,7 +90,7 @@ static void trace_task(struct notes *notes, const struct wire_note *note, const 
 
 static void tell_dropped(struct notes *notes, const struct wire_note *note)
 {
-    struct wire_cursor at = {.at = note->bytes.data, .end = note->bytes.data + note->bytes.size};
+    struct wire_cursor at = wire_cursor_of(note->bytes.data, note->bytes.size);
     const uint64_t count = wire_get_u64(&at);
 
     if (notes->printer != NULL && !at.bad)

@@ -13,7 +13,7 @@
 
 static void note_records(struct world *w, const struct blob *batch)
 {
-    struct wire_cursor c = record_cursor(batch->data, batch->size);
+    struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
     struct record record;
     uint8_t version = 0;
 

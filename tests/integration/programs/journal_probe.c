@@ -28,7 +28,7 @@ static void show_replay(struct journal *journal)
     struct blob *batch = NULL;
 
     while ((batch = journal_take_replay(journal, &position)) != NULL) {
-        struct wire_cursor c = record_cursor(batch->data, batch->size);
+        struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
         struct record record;
         uint8_t version = 0;
 

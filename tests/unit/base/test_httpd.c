@@ -196,6 +196,21 @@ Test(httpd, decodes_the_query_and_finds_headers_in_any_case)
     assert_answer("/query", "", "200", "n=- agent=-");
 }
 
+Test(httpd, closes_a_connection_whose_client_has_ended_its_half)
+{
+    int fds[8];
+    char answer[1024];
+
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = send_request("/page", "Connection: keep-alive\r\n");
+        cr_assert_eq(shutdown(fds[i], SHUT_WR), 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        receive(fds[i], answer, sizeof(answer));
+        cr_assert_eq(strncmp(answer + 9, "200", 3), 0, "%s", answer);
+    }
+}
+
 Test(httpd, answers_later_from_another_thread)
 {
     assert_answer("/later", "", "200", "later");

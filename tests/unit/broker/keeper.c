@@ -147,7 +147,7 @@ uint32_t records(const struct world *w, enum record_type type, size_t first)
         uint8_t version = 0;
 
         record_seal(batch);
-        c = record_cursor(batch->data, batch->size);
+        c = wire_cursor_of(batch->data, batch->size);
         while (c.at < c.end) {
             cr_assert_eq(record_get(&c, &record, &version), 0);
             count += record.type == type;

@@ -17,7 +17,7 @@ static struct blob *given_batch(void)
 Test(record, comes_out_as_it_went_in)
 {
     struct blob *batch CLEANUP(blob_unref_p) = given_batch();
-    struct wire_cursor c = record_cursor(batch->data, batch->size);
+    struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
     struct record record;
     uint8_t version = 0;
 
@@ -39,7 +39,7 @@ Test(record, with_any_flipped_bit_is_noticed)
     uint8_t version = 0;
 
     for (size_t bit = 0; bit < (RECORD_HEAD_BYTES + 5) * 8; bit++) {
-        struct wire_cursor c = record_cursor(batch->data, batch->size);
+        struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
 
         batch->data[bit / 8] ^= (uint8_t)(1U << bit % 8);
         cr_assert_lt(record_get(&c, &record, &version), 0, "bit %zu", bit);
@@ -54,7 +54,7 @@ Test(record, that_is_cut_off_anywhere_is_noticed)
     uint8_t version = 0;
 
     for (size_t size = 0; size < RECORD_HEAD_BYTES + 5; size++) {
-        struct wire_cursor c = record_cursor(batch->data, size);
+        struct wire_cursor c = wire_cursor_of(batch->data, size);
 
         cr_assert_eq(record_get(&c, &record, &version), -EPROTO);
     }
@@ -69,7 +69,7 @@ Test(record, of_an_unknown_type_or_version_is_told_apart_from_a_damaged_one)
 
     cr_assert_eq(record_begin(batch, (enum record_type)200, 9, 0), 0);
     record_seal(batch);
-    c = record_cursor(batch->data, batch->size);
+    c = wire_cursor_of(batch->data, batch->size);
     cr_assert_eq(record_get(&c, &record, &version), -ENOTSUP);
     cr_assert_eq(record.id, 9);
 }
