@@ -141,7 +141,9 @@ def test_F11_a_tree_of_processes_is_killed_with_its_executor(tasks):
 def test_F15_junk_in_the_shared_memory_is_a_crash_of_its_task(tasks, byte):
     t = tasks()
     pid = t.value("which")
-    assert t.text("scribbles", byte).endswith("; stderr: executor: the shared memory was overwritten")
+    text = t.text("scribbles", byte)  # of whoever of the two sees it first
+    assert (text.endswith("; stderr: executor: the shared memory was overwritten")
+            or text.startswith("it overwrote the memory that it shares with the agent"))
     assert t.value("which") != pid
     t.agent.wait_for("ev=executor_ended")
     assert t.agent.log.count("ev=executor_ended") == 1
