@@ -106,7 +106,19 @@ void relay_fini(struct relay *relay)
 
 /* ---- wants ---- */
 
-/* Out of memory: the sender's link ends, and with it the attempt. */
+/* Send a frame of one record, taken; `error`: of making it. Out of memory: the receiver's link ends, and with
+ * it the attempt. */
+static void send_one(struct core *core, struct peer *to, struct blob *frame, int error)
+{
+    if (error != 0) {
+        blob_unref(frame);
+        peer_refuse(core, to, WIRE_REASON_LIMIT, "the broker is out of memory");
+        return;
+    }
+    wire_frame_add_count(frame, 1);
+    peer_send(core, to, frame);
+}
+
 static void send_want(struct core *core, const struct way *way, const struct wire_want *want)
 {
     struct blob *frame = wire_frame_new(WIRE_WANT, way->to->link.id, WIRE_WANT_BYTES);
@@ -114,13 +126,7 @@ static void send_want(struct core *core, const struct way *way, const struct wir
 
     record.cargo.task = way->number;
     record.cargo.attempt = way->attempt;
-    if (frame == NULL || wire_put_want(frame, &record) != 0) {
-        blob_unref(frame);
-        peer_refuse(core, way->to, WIRE_REASON_LIMIT, "the broker is out of memory");
-        return;
-    }
-    wire_frame_add_count(frame, 1);
-    peer_send(core, way->to, frame);
+    send_one(core, way->to, frame, frame != NULL ? wire_put_want(frame, &record) : -ENOMEM);
 }
 
 static void
@@ -131,13 +137,7 @@ send_piece(struct core *core, struct peer *to, uint64_t number, const struct wir
     struct wire_piece record = *piece;
 
     record.cargo.task = number;
-    if (frame == NULL || wire_put_piece(frame, &record) != 0) {
-        blob_unref(frame);
-        peer_refuse(core, to, WIRE_REASON_LIMIT, "the broker is out of memory");
-        return;
-    }
-    wire_frame_add_count(frame, 1);
-    peer_send(core, to, frame);
+    send_one(core, to, frame, frame != NULL ? wire_put_piece(frame, &record) : -ENOMEM);
 }
 
 /* Why a want of an agent goes nowhere; NULL: it goes to the submitter. */

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FRAMES_PER_TURN 64
-
 /* Tasks that are handed to one executor at a time. */
 #define HANDED_PER_SLOT 2
 
@@ -612,20 +610,6 @@ void agent_finish(struct proc *p)
         job_fini(&p->agent->children[i].job);
 }
 
-static void receive(struct proc *p, int64_t clock_ms)
-{
-    struct dialler_input in;
-    const bool slow = p->world->now_ms < p->slow_ms;
-
-    for (int i = 0; i < (slow ? 1 : FRAMES_PER_TURN); i++) {
-        const enum dialler_event event = dialler_receive(p->dialler, clock_ms, &in);
-
-        if (event == DIALLER_NOTHING)
-            return;
-        take_event(p, event, &in);
-    }
-}
-
 static void tell(struct proc *p)
 {
     if (!dialler_is_open(p->dialler))
@@ -645,7 +629,7 @@ int64_t agent_turn(struct proc *p)
     /* After a pause the executors may go on before the agent does. */
     if (rng_chance(&w->rng, 200))
         (void)agent_run_executors(p);
-    receive(p, clock_ms);
+    proc_receive(p, clock_ms, take_event);
     const enum dialler_event event = dialler_tick(p->dialler, clock_ms, &tick_ms);
     if (event != DIALLER_NOTHING)
         take_event(p, event, NULL);

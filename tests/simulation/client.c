@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-#define FRAMES_PER_TURN 64
-#define UNACKED_MAX     128
+#define UNACKED_MAX 128
 
 /* An errand's job has this many holds, so that nobody destroys it. */
 #define HOLDS 1000000
@@ -344,20 +343,6 @@ static void take_event(struct proc *p, enum dialler_event event, struct dialler_
     }
 }
 
-static void receive(struct proc *p, int64_t clock_ms)
-{
-    struct dialler_input in;
-    const bool slow = p->world->now_ms < p->slow_ms;
-
-    for (int i = 0; i < (slow ? 1 : FRAMES_PER_TURN); i++) {
-        const enum dialler_event event = dialler_receive(p->dialler, clock_ms, &in);
-
-        if (event == DIALLER_NOTHING)
-            return;
-        take_event(p, event, &in);
-    }
-}
-
 static void send_all(struct proc *p)
 {
     struct blob *frame = NULL;
@@ -415,7 +400,7 @@ int64_t client_turn(struct proc *p)
     const int64_t clock_ms = proc_clock(p, w->now_ms);
     int64_t tick_ms = 0;
 
-    receive(p, clock_ms);
+    proc_receive(p, clock_ms, take_event);
     int64_t next_ms = do_errands(p);
     durables_give(p);
     const int64_t ask_ms = asks_give(p);

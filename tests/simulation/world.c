@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FRAMES_PER_TURN 64
+
 /* ---- the trace ---- */
 
 void world_hash_bytes(struct world *w, const void *data, size_t size)
@@ -61,6 +63,22 @@ void violated(struct world *w, const char *format, ...)
 #define NOTES_WANTED                                                                               \
     (1U << WIRE_NOTE_STDOUT | 1U << WIRE_NOTE_STDERR | 1U << WIRE_NOTE_RUNNING |                   \
      1U << WIRE_NOTE_PROGRESS | 1U << WIRE_NOTE_PARTIAL)
+
+void proc_receive(struct proc *p,
+                  int64_t clock_ms,
+                  void (*take)(struct proc *p, enum dialler_event event, struct dialler_input *in))
+{
+    struct dialler_input in;
+    const bool slow = p->world->now_ms < p->slow_ms;
+
+    for (int i = 0; i < (slow ? 1 : FRAMES_PER_TURN); i++) {
+        const enum dialler_event event = dialler_receive(p->dialler, clock_ms, &in);
+
+        if (event == DIALLER_NOTHING)
+            return;
+        take(p, event, &in);
+    }
+}
 
 void proc_start(struct world *w, struct proc *p)
 {

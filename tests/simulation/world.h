@@ -456,6 +456,10 @@ static inline int64_t proc_when(const struct proc *p, int64_t clock_ms)
     return ((clock_ms - p->clock_start_ms) * 1000 + p->clock_rate - 1) / p->clock_rate;
 }
 
+/* Hand the frames of its inbox to `take`: some, or one while it is slow. */
+void proc_receive(struct proc *p,
+                  int64_t clock_ms,
+                  void (*take)(struct proc *p, enum dialler_event event, struct dialler_input *in));
 void proc_start(struct world *w, struct proc *p);
 void proc_stop(struct world *w, struct proc *p);
 void proc_turn(struct world *w, struct proc *p);
