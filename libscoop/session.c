@@ -347,10 +347,10 @@ take_or_wait(scoop_session *s, struct waiter *w, struct desk *desk, int64_t end)
 
 struct watch *session_wait(scoop_session *s, struct waiter *waiter, int64_t deadline)
 {
-    waiter->strand = s->strand;
     if (s->strand != NULL)
         nested_look();
     pthread_mutex_lock(&s->lock);
+    waiter->strand = s->strand; /* under the lock: who tells a watch that hangs here reads it */
     struct desk *desk = desk_find(s->desks);
     if (desk != NULL)
         desk->waiting = &waiter->tray;
