@@ -116,7 +116,7 @@ static void count_turns(struct world *w, uint64_t link, uint32_t session)
         struct turn_taker *taker = &w->checker.takers[i];
         const struct peer *peer = NULL;
 
-        for (uint32_t v = 0; v < 4 && peer == NULL; v++)
+        for (uint32_t v = 0; v < VIEWS_MAX && peer == NULL; v++)
             peer = peer_of(w, w->procs[i].views[v].link);
         if (peer == NULL || peer->session == NULL || peer->session->queued == 0 ||
             (uint32_t)peer->link.id == session || taker->session != (uint32_t)peer->link.id) {
@@ -181,9 +181,13 @@ static void take_lease(struct world *w, struct proc *p, uint64_t link, const str
 
 /* ---- what the core sends ---- */
 
+/* Is it not sent again? What is said of other links, as GONE is, does not count: whoever is sent much of
+ * that has as many links as before. */
 static bool is_fresh(struct proc *p, const struct wire_header *header)
 {
-    for (uint32_t i = 0; i < 4; i++) {
+    if (header->seq == 0 && header->type != WIRE_WELCOME)
+        return false;
+    for (uint32_t i = 0; i < VIEWS_MAX; i++) {
         if (p->views[i].link != header->link)
             continue;
         if (header->seq <= p->views[i].sent)
@@ -192,7 +196,7 @@ static bool is_fresh(struct proc *p, const struct wire_header *header)
         return true;
     }
     p->views[p->view_next] = (struct view){.link = header->link, .sent = header->seq};
-    p->view_next = (p->view_next + 1) % 4;
+    p->view_next = (p->view_next + 1) % VIEWS_MAX;
     return true;
 }
 

@@ -66,6 +66,7 @@ extern const char *const kind_names[KIND_END];
 #define INPUTS_MAX   3
 #define HELD_MAX     512 /* tasks that an agent holds */
 #define ENTRIES_MAX  4096
+#define VIEWS_MAX    4
 
 /* ---- calls: what the clients want, and what is known of it ---- */
 
@@ -275,7 +276,7 @@ struct proc {
     int64_t slow_ms; /* takes one frame at a time until then */
     uint64_t epoch;  /* of the WELCOME that holds */
     struct dialler *dialler;
-    struct view views[4]; /* of its newest links */
+    struct view views[VIEWS_MAX]; /* of its newest links */
     uint32_t view_next;
     bool denied;
     struct client client; /* of a client */
