@@ -17,6 +17,9 @@ TEST_PACKAGES=(
     python3-zmq redis-server openssh-server openssh-client curl httping procps iproute2 graphviz
 )
 
+# To run ./check faults besides.
+FAULTS_PACKAGES=(strace faketime iptables util-linux)
+
 # To run ./check valgrind.
 VALGRIND_PACKAGES=(valgrind)
 

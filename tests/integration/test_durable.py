@@ -91,6 +91,7 @@ def test_a_durable_task_outlives_the_broker(idle):
     assert idle.times_run() == collections.Counter(range(100)), "an outcome that is in the journal is not computed again"
 
 
+@pytest.mark.fault("A09", "D05")
 @pytest.mark.tsan
 def test_no_durable_task_is_lost_or_told_twice_whatever_is_killed(cluster):
     count = 2000
@@ -129,6 +130,7 @@ def test_durable_tasks_wait_for_a_redis_that_is_stopped_and_others_go_on(cluster
     assert_all_right(cluster.durables("wait", 0, 50), 0, 50)
 
 
+@pytest.mark.fault("D03")
 def test_a_redis_that_was_emptied_gets_all_that_is_needed_again(cluster):
     assert_accepted(cluster.durables("submit", 0, 50, 0), 50)
     assert_all_right(cluster.durables("wait", 0, 50), 0, 50)
@@ -176,6 +178,7 @@ def assert_goes_on(cluster):
     assert run("scoop", "map", "--broker", cluster.url, "echo", ":::", "a", "b").stdout == "a\nb\n"
 
 
+@pytest.mark.fault("D01")
 def test_a_full_disk_refuses_durable_tasks_by_name_and_others_go_on(start, tmp_path):
     cluster = DurableCluster(start, tmp_path / "cluster", appendfsync="everysec")
     cluster.start_broker()
@@ -212,6 +215,7 @@ def test_a_redis_that_ends_by_a_full_disk_loses_nothing_that_was_accepted(cluste
 # ---- a host that is cut off ----
 
 
+@pytest.mark.fault("B01")
 @pytest.mark.tsan
 def test_durable_tasks_of_a_host_that_is_cut_off_run_elsewhere_and_end_once(cluster):
     silent = cluster.workers[0]
@@ -229,6 +233,7 @@ def test_durable_tasks_of_a_host_that_is_cut_off_run_elsewhere_and_end_once(clus
 # ---- brokers ----
 
 
+@pytest.mark.fault("D08")
 def test_a_second_broker_on_one_journal_ends_the_first(idle, tmp_path):
     idle.start_broker()
     first = idle.broker

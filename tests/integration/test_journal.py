@@ -88,6 +88,7 @@ def test_what_was_written_is_read_again_in_order(probe):
     assert second.wait("open").split()[1] > first.wait("open").split()[1], "each epoch is greater"
 
 
+@pytest.mark.fault("D02", weaker="twice, and the journal alone")
 def test_nothing_is_lost_or_repeated_when_redis_is_killed_under_load(probe, server):
     writer = probe()
     for number in range(300):
@@ -101,6 +102,7 @@ def test_nothing_is_lost_or_repeated_when_redis_is_killed_under_load(probe, serv
     assert server.connect().xlen(JOURNAL) == 302, "and two openings"
 
 
+@pytest.mark.fault("D07")
 def test_a_batch_whose_reply_was_lost_is_written_once(probe, server):
     with LossyProxy(server.port) as proxy:
         writer = probe(url=f"redis://127.0.0.1:{proxy.port}")
@@ -165,6 +167,7 @@ def test_a_redis_that_lost_its_last_second_is_noticed(probe, server):
     assert probe().replayed()[-1] == "TASK 9 again"
 
 
+@pytest.mark.fault("D04")
 def test_an_emptied_journal_is_refused_until_init_accepts_it(probe, server, tmp_path):
     mark = tmp_path / "mark"
     probe(mark=mark).close()
@@ -193,6 +196,7 @@ def test_a_journal_without_its_end_is_refused(probe, server):
 # ---- two brokers ----
 
 
+@pytest.mark.fault("D08")
 def test_a_second_broker_shuts_the_first_one_out(probe, server):
     older = probe()
     newer = probe()
@@ -206,6 +210,7 @@ def test_a_second_broker_shuts_the_first_one_out(probe, server):
 # ---- records that cannot be read ----
 
 
+@pytest.mark.fault("D09")
 def test_a_newer_record_is_refused_by_name(probe):
     writer = probe()
     writer.say("newer", 9)
@@ -215,6 +220,7 @@ def test_a_newer_record_is_refused_by_name(probe):
                      probe(opened=False).ended())
 
 
+@pytest.mark.fault("D10")
 def test_a_flipped_bit_is_refused_by_name_and_left_out_when_salvaging(probe, server):
     writer = probe()
     writer.say("put", 255, "good")
@@ -249,6 +255,7 @@ def assert_named_once_and_recovers(one, event, reason, recover):
     assert sum(f"ev={event} " in line for line in one.program.events) == 1
 
 
+@pytest.mark.fault("D11")
 def test_a_redis_without_memory_is_full_and_recovers(probe, server):
     one = probe()
     server.connect().config_set("maxmemory", "1")
@@ -276,6 +283,7 @@ def test_a_redis_whose_disk_is_full_is_full_and_recovers(start, tmp_path):
         server.end()
 
 
+@pytest.mark.fault("D11")
 def test_a_replica_that_may_not_write_is_away_and_recovers(probe, server):
     one = probe()
     server.connect().replicaof("127.0.0.1", "1")
@@ -283,6 +291,7 @@ def test_a_replica_that_may_not_write_is_away_and_recovers(probe, server):
                                    lambda: server.connect().replicaof("NO", "ONE"))
 
 
+@pytest.mark.fault("D11")
 def test_a_wrong_password_is_named_and_read_again(start, tmp_path):
     server = RedisServer(tmp_path, password="right")
     secret = tmp_path / "password"

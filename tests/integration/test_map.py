@@ -129,6 +129,7 @@ def test_map_resumes_with_what_failed_when_that_is_asked(scoop, tmp_path):
     assert scoop("map", *arguments).stdout == ""
 
 
+@pytest.mark.fault("A09")
 def test_map_that_was_killed_repeats_only_what_was_not_shown(start, private, scoop, tmp_path):
     log = tmp_path / "log"
     arguments = ["map", "-j", "4", "--joblog", log, "sh", "-c", "sleep 0.01; echo {}", ":::",

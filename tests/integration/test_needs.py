@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import Cluster
+from fixtures import Cluster
 from programs import binary, run
 
 NEEDS = binary("../tests/programs/needs")

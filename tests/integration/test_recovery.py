@@ -91,6 +91,7 @@ def assert_all_right(results, count):
 # ---- 1. An accepted task is not lost. ----
 
 
+@pytest.mark.fault("A07")
 @pytest.mark.tsan
 def test_an_accepted_task_is_not_lost_when_executors_are_killed(cluster):
     client = cluster.start_client(200, 20)
@@ -110,6 +111,7 @@ def test_an_accepted_task_is_not_lost_when_an_agent_is_killed(cluster):
     assert sum(cluster.times_run().values()) <= 200 + 2
 
 
+@pytest.mark.fault("A08", weaker="on one machine, not on a swarm")
 def test_an_accepted_task_is_not_lost_when_all_agents_are_killed(cluster):
     client = cluster.start_client(100, 20)
     cluster.wait_for_executions(30)
@@ -142,6 +144,7 @@ def test_an_accepted_task_is_not_lost_when_the_broker_is_killed(cluster, moment)
     assert_all_right(ends(client), 200)
 
 
+@pytest.mark.fault("A12", weaker="on one machine, not on a swarm")
 def test_an_accepted_task_is_not_lost_when_broker_and_agents_are_killed(cluster):
     client = cluster.start_client(100, 20)
     cluster.wait_for_executions(30)
@@ -178,6 +181,7 @@ def test_a_task_runs_again_only_after_a_crash_or_the_loss_of_its_agent(cluster):
 # ---- 3. and 4. Results. ----
 
 
+@pytest.mark.fault("B01")
 def test_a_result_reaches_the_submitting_session_exactly_once(cluster):
     """A stopped agent comes back when others have run its tasks, and still has outcomes to tell."""
     clients = [cluster.start_client(60, 30), cluster.start_client(60, 30)]
@@ -299,6 +303,7 @@ def test_a_different_function_is_an_error_at_once(start, tmp_path):
 # ---- 8. Silent agents. ----
 
 
+@pytest.mark.fault("B01")
 def test_a_silent_agent_is_given_up_after_its_lease(cluster):
     client = cluster.start_client(4, 400)
     cluster.wait_for_executions(4)
@@ -329,6 +334,7 @@ def test_an_agent_that_is_silent_for_less_than_its_lease_keeps_its_tasks(cluster
 # ---- 9. Fairness. ----
 
 
+@pytest.mark.fault("E15", weaker="beside a thousand tasks, not a million")
 def test_no_session_starves_another(cluster):
     greedy = cluster.start_client(1000, 20)
     cluster.wait_for_executions(20)
@@ -365,6 +371,7 @@ def test_a_session_that_ends_leaves_nothing(cluster):
     assert_all_right(ends(cluster.start_client(20, 10)), 20)
 
 
+@pytest.mark.fault("A10")
 def test_a_session_whose_client_was_killed_ends_after_half_a_minute(cluster):
     client = cluster.start_client(1000, 300)
     cluster.wait_for_executions(4)

@@ -320,6 +320,7 @@ def kill_parent(signal_name):
     return shell(f"echo evidence one >&2; echo two >&2; kill -{signal_name} $PPID; sleep 5")
 
 
+@pytest.mark.fault("A07")
 def test_a_killed_executor_is_a_crash_of_its_task_only(broker, agent):
     agent(2)
     f = broker.function("command", VARIABLE, VARIABLE)
@@ -389,6 +390,7 @@ def test_what_the_process_used_is_evidence(broker, agent):
     process.wait_for('reason="signal 11 (Segmentation fault); used ')
 
 
+@pytest.mark.fault("E13", weaker="of a megabyte, not a gigabyte")
 def test_a_flood_of_output_is_rate_limited(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
@@ -423,6 +425,7 @@ def test_a_task_is_killed_at_its_limit(broker, agent):
     assert time.monotonic() - start_s < 1.5
 
 
+@pytest.mark.fault("B04")
 def test_a_stopped_executor_is_killed_at_its_limit(broker, agent):
     agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
@@ -486,6 +489,7 @@ def test_kills_what_it_runs_when_its_lease_runs_out(broker, agent):
     process.wait_for("lease_expired")
 
 
+@pytest.mark.fault("A06")
 def test_executors_end_with_their_agent(broker, agent):
     process = agent(2)
     f = broker.function("command", VARIABLE, VARIABLE)
