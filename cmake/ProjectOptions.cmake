@@ -14,6 +14,16 @@ target_compile_options(project_options INTERFACE
 target_compile_options(project_options INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed)
 
+# Not every processor has them. tests/binaries looks for each of the flags in what was built.
+include(CheckCCompilerFlag)
+foreach(flag IN ITEMS -fstack-clash-protection -fcf-protection)
+  string(MAKE_C_IDENTIFIER "HAVE${flag}" known)
+  check_c_compiler_flag(${flag} ${known})
+  if(${known})
+    target_compile_options(project_options INTERFACE ${flag})
+  endif()
+endforeach()
+
 # FORTIFY needs the optimiser and fights ASan; so: optimised, unsanitised builds only.
 set(SANITIZE "" CACHE STRING "empty, or: address,undefined | thread")
 if(SANITIZE)
