@@ -39,6 +39,8 @@ struct dialler {
     int64_t lease_end_ms;  /* agents, while open */
     uint32_t lease_ms;
     uint32_t ping_ms;
+    uint64_t rounds; /* PINGs that were echoed */
+    int64_t round_ms;
     struct blob *input; /* the frame that the owner looks at */
 };
 
@@ -203,6 +205,16 @@ size_t dialler_unacked_bytes(const struct dialler *d)
     return d->link.kept_bytes;
 }
 
+uint64_t dialler_rounds(const struct dialler *d)
+{
+    return d->rounds;
+}
+
+int64_t dialler_round_ms(const struct dialler *d)
+{
+    return d->round_ms;
+}
+
 int64_t dialler_silent_ms(const struct dialler *d, int64_t now_ms)
 {
     return now_ms - d->heard_ms;
@@ -247,6 +259,8 @@ static enum dialler_event take_ping(struct dialler *d, struct dialler_input *in)
 
     if (wire_get_ping(&in->body, &ping) != 0)
         return DIALLER_NOTHING;
+    d->rounds++;
+    d->round_ms = d->heard_ms - (int64_t)ping.clock;
     if ((int64_t)ping.clock + d->lease_ms > d->lease_end_ms)
         d->lease_end_ms = (int64_t)ping.clock + d->lease_ms;
     if (link_lags(&d->link, &ping))

@@ -91,6 +91,11 @@ uint64_t dialler_unacked(const struct dialler *d);
 /* Their bytes. */
 size_t dialler_unacked_bytes(const struct dialler *d);
 
+/* How many PINGs were echoed so far on all links, and how long the last one took in ms: behind what was under
+ * way before it. */
+uint64_t dialler_rounds(const struct dialler *d);
+int64_t dialler_round_ms(const struct dialler *d);
+
 /* How long the other side has been silent, in ms. */
 int64_t dialler_silent_ms(const struct dialler *d, int64_t now_ms);
 

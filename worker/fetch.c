@@ -1,6 +1,7 @@
 /* Invariant: got <= asked <= total of each fetch in the list whose total is known. */
 #include "fetch.h"
 
+#include "base/clock.h"
 #include "cargo.h"
 
 #include <stdio.h>
@@ -30,28 +31,65 @@ static void want(struct fetches *f, struct fetch *fetch, uint64_t length)
         f->out_of_memory = true;
 }
 
-/* Ask for more of this one, within its share of the window. */
-static void ask(struct fetches *f, struct fetch *fetch)
+/* What was asked for and is on our line, as far as anybody can tell: not that of a submitter who does not
+ * answer. */
+static uint64_t under_way(const struct fetches *f, int64_t now_ms)
 {
-    const uint64_t share = FETCH_WINDOW / f->count;
+    const struct fetch *fetch = NULL;
+    uint64_t bytes = 0;
+
+    DL_FOREACH (f->list, fetch) {
+        if (now_ms - fetch->moved_ms < FETCH_STALLED_MS)
+            bytes += fetch->asked - fetch->got;
+    }
+    return bytes;
+}
+
+/* The first that may ask for a piece more within its share. */
+static struct fetch *next_to_ask(const struct fetches *f, uint64_t piece, uint64_t share)
+{
+    struct fetch *fetch = NULL;
+
+    DL_FOREACH (f->list, fetch) {
+        if (fetch->asked < fetch->total &&
+            (fetch->asked == fetch->got || fetch->asked - fetch->got + piece <= share))
+            break;
+    }
+    return fetch;
+}
+
+void fetches_ask(struct fetches *f, int64_t now_ms)
+{
+    const uint64_t window = f->window != 0 ? f->window : FETCH_WINDOW;
+    const uint64_t share = f->count != 0 ? window / f->count : window;
     const uint64_t piece =
         smaller(share > FETCH_PIECE_MIN ? share : FETCH_PIECE_MIN, WIRE_PIECE_MAX);
+    uint64_t bytes = under_way(f, now_ms);
+    struct fetch *fetch = NULL;
 
-    while (fetch->asked < fetch->total &&
-           (fetch->asked == fetch->got || fetch->asked - fetch->got + piece <= share))
-        want(f, fetch, smaller(piece, fetch->total - fetch->asked));
+    while (bytes + piece <= window && (fetch = next_to_ask(f, piece, share)) != NULL) {
+        const uint64_t length = smaller(piece, fetch->total - fetch->asked);
+
+        if (fetch->asked == fetch->got)
+            fetch->moved_ms = now_ms;
+        want(f, fetch, length);
+        bytes += length;
+        DL_DELETE(f->list, fetch);
+        DL_APPEND(f->list, fetch);
+    }
 }
 
 void fetch_start(struct fetches *f, struct fetch *fetch)
 {
     fetch->asked = 0;
     fetch->got = 0;
+    fetch->moved_ms = clock_now_ms();
     DL_APPEND(f->list, fetch);
     f->count++;
     if (fetch->total == 0)
         want(f, fetch, FETCH_PIECE_MIN);
     else
-        ask(f, fetch);
+        fetches_ask(f, fetch->moved_ms);
 }
 
 static void leave(struct fetches *f, struct fetch *fetch)
@@ -156,13 +194,13 @@ void fetch_take(struct fetches *f, const struct wire_piece *piece)
         end(f, fetch, "what its submitter sent is not what it was asked for");
         return;
     }
+    fetch->moved_ms = clock_now_ms();
     const int result = write_piece(fetch, piece);
     if (result != 0)
         end_unwritten(f, fetch, result);
     else if (fetch->got == fetch->total)
         end(f, fetch, NULL);
-    else
-        ask(f, fetch);
+    fetches_ask(f, clock_now_ms());
 }
 
 uint64_t fetches_promised(const struct fetches *f)

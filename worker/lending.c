@@ -185,7 +185,7 @@ void lending_turn(struct lending *l, int64_t now_ms)
     struct loan *next = NULL;
 
     DL_FOREACH_SAFE (l->loans, loan, next) {
-        if (dialler_unacked_bytes(l->dialler) >= TRANSFERS_UNACKED_MAX || l->out_of_memory)
+        if (!transfers_may_send(l->pool->transfers) || l->out_of_memory)
             return;
         if (loan->need.item == NULL)
             serve(l, loan, now_ms);

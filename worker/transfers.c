@@ -13,6 +13,10 @@
 #include <string.h>
 #include <utlist.h>
 
+/* The echo of a PING: what is slower endangers the lease of 3 s, what is quicker has room for more. */
+#define ROUND_SLOW_MS  600
+#define ROUND_QUICK_MS (ROUND_SLOW_MS / 2)
+
 /* A piece of a result that is to be sent. */
 struct wanted {
     uint64_t offset;
@@ -30,6 +34,34 @@ struct transfer {
     struct transfer *prev;
     struct transfer *next;
 };
+
+uint64_t transfers_window(uint64_t window, int64_t round_ms, uint64_t moved)
+{
+    if (round_ms > ROUND_SLOW_MS)
+        return window / 2 > FETCH_PIECE_MIN ? window / 2 : FETCH_PIECE_MIN;
+    if (round_ms < ROUND_QUICK_MS && moved >= 2 * window)
+        return window * 2 < FETCH_WINDOW ? window * 2 : FETCH_WINDOW;
+    return window;
+}
+
+/* PINGs stand behind what is under way; their echoes tell whether that is too much for the line. */
+static void adapt_window(struct transfers *t)
+{
+    if (t->window == 0)
+        t->window = TRANSFERS_WINDOW_FIRST;
+    if (dialler_rounds(t->dialler) != t->rounds) {
+        t->window = transfers_window(t->window, dialler_round_ms(t->dialler), t->moved);
+        t->rounds = dialler_rounds(t->dialler);
+        t->moved = 0;
+    }
+    t->fetches.window = t->window;
+}
+
+bool transfers_may_send(const struct transfers *t)
+{
+    return dialler_unacked_bytes(t->dialler) <
+           (t->window != 0 ? t->window : TRANSFERS_WINDOW_FIRST);
+}
 
 static struct transfer *new_transfer(struct transfers *t, const struct task *task)
 {
@@ -159,6 +191,7 @@ int transfers_piece(struct transfers *t, struct dialler_input *in)
     for (uint32_t i = 0; i < in->header.count; i++) {
         if (wire_get_piece(&in->body, &piece) != 0)
             return -EPROTO;
+        t->moved += piece.bytes.size;
         fetch_take(&t->fetches, &piece);
     }
     return wire_read_ok(&in->body);
@@ -184,6 +217,7 @@ static void send_piece(struct transfers *t, struct transfer *transfer, struct wi
         return;
     }
     frame->size += piece->bytes.size;
+    t->moved += piece->bytes.size;
     wire_frame_add_count(frame, 1);
     if (dialler_send(t->dialler, frame) == -ENOMEM)
         t->out_of_memory = true;
@@ -300,8 +334,7 @@ static void serve_all(struct transfers *t)
 {
     struct transfer *transfer = NULL;
 
-    while (dialler_unacked_bytes(t->dialler) < TRANSFERS_UNACKED_MAX && !t->out_of_memory &&
-           (transfer = first_wanted(t)) != NULL) {
+    while (transfers_may_send(t) && !t->out_of_memory && (transfer = first_wanted(t)) != NULL) {
         serve(t, transfer);
         DL_DELETE(t->leaving, transfer);
         DL_APPEND(t->leaving, transfer);
@@ -312,8 +345,10 @@ static void serve_all(struct transfers *t)
 
 void transfers_turn(struct transfers *t)
 {
+    adapt_window(t);
     while (t->waiting != NULL && t->fetches.count < FETCHES_MAX && begin_first(t))
         continue;
+    fetches_ask(&t->fetches, clock_now_ms());
     serve_all(t);
     t->out_of_memory = t->out_of_memory || t->fetches.out_of_memory;
 }
@@ -367,6 +402,9 @@ void transfers_reset(struct transfers *t)
     struct transfer *transfer = NULL;
     struct transfer *next = NULL;
 
+    /* The link may have been lost because of what was under way. */
+    if (t->fetches.count != 0 || t->leaving != NULL)
+        t->window = transfers_window(t->window, INT64_MAX, 0);
     DL_FOREACH_SAFE (t->waiting, transfer, next)
         free_transfer(transfer);
     DL_FOREACH_SAFE (t->coming, transfer, next) {

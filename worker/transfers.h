@@ -24,8 +24,8 @@ struct transfer;
 /* Kept free when arguments are taken in. */
 #define TRANSFERS_SPARE_BYTES ((uint64_t)64 << 20)
 
-/* Bytes that the link keeps when no more pieces are added: PINGs stand behind them. */
-#define TRANSFERS_UNACKED_MAX ((size_t)1 << 20)
+/* Bytes of pieces that are under way in each direction, before anything was seen of the line. */
+#define TRANSFERS_WINDOW_FIRST ((uint64_t)256 << 10)
 
 struct lending;
 
@@ -41,10 +41,21 @@ struct transfers {
     struct transfer *leaving; /* results */
     uint32_t count;           /* of all three */
     uint64_t held;            /* bytes of all files that are here, or were made room for */
+    uint64_t window;          /* bytes of pieces under way; 0: TRANSFERS_WINDOW_FIRST */
+    uint64_t rounds;          /* PINGs that were echoed when it was looked at last */
+    uint64_t moved;           /* bytes of pieces since then */
     uint64_t held_before;     /* when the first that waits did not fit; 0: not looked at */
     uint64_t (*room)(const char *root); /* cargo_room(), unless a test says else */
     bool out_of_memory;                 /* the agent cannot go on */
 };
+
+/* Has the line room for a piece that is sent? PINGs stand behind it. */
+bool transfers_may_send(const struct transfers *transfers);
+
+/* How much may be under way from now on, when a PING behind `window` bytes took round_ms and `moved` bytes
+ * have passed since the last one: half as much on a line that is too slow for the lease, twice as much
+ * where it was all used and went quickly. */
+uint64_t transfers_window(uint64_t window, int64_t round_ms, uint64_t moved);
 
 /* Take over a task of whose argument only the size is known. -ENOMEM. */
 NODISCARD int transfers_fetch(struct transfers *transfers, const struct task *task);

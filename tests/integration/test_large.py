@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from programs import binary, children, environment, eventually, run
@@ -32,8 +33,8 @@ class Cluster:
         self.broker = self.start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers_url,
                                  env={"ASAN_OPTIONS": options})
 
-    def start_worker(self, slots=1, grace_ms=0):
-        worker = self.start("scoop-worker", "run", "--broker", self.workers_url, "--slots", slots,
+    def start_worker(self, slots=1, grace_ms=0, url=None):
+        worker = self.start("scoop-worker", "run", "--broker", url or self.workers_url, "--slots", slots,
                             "--programs", FOLDER, "--grace-ms", grace_ms, ready=None)
         worker.wait_for("ev=link_open")
         self.workers.append(worker)
@@ -47,11 +48,13 @@ class Cluster:
 
 
 class Wire:
-    """Connections of clients to the broker that the test can cut: each passes so many bytes, and then no more."""
+    """Connections to the broker in the hands of the test: each passes so many bytes, and then no more; in each direction
+    so many in a second."""
 
-    def __init__(self, place, target, lives):
+    def __init__(self, place, target, lives=(), bytes_per_s=None):
         self.target = target
-        self.lives = lives
+        self.lives = list(lives)
+        self.bytes_per_s = bytes_per_s
         self.cuts = 0
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(place)
@@ -72,7 +75,9 @@ class Wire:
 
     def _pass(self, source, sink, life):
         try:
-            while life > 0 and (data := source.recv(65536)):
+            while life > 0 and (data := source.recv(65536 if self.bytes_per_s is None else 4096)):
+                if self.bytes_per_s:
+                    time.sleep(len(data) / self.bytes_per_s)  # this is the line
                 sink.sendall(data)
                 life -= len(data)
         except OSError:
@@ -232,6 +237,29 @@ def test_a_client_whose_connection_breaks_again_and_again_goes_on(cluster, tmp_p
     wire.close()
     assert done.stdout == "begun\n1 of 1\n", done.stderr
     assert wire.cuts >= 4
+
+
+def slow_worker(cluster, tmp_path, bits_per_s):
+    wire = Wire(f"{tmp_path}/slow", cluster.workers_url.removeprefix("ipc://"), bytes_per_s=bits_per_s / 8)
+    cluster.workers.pop().stop()
+    return wire, cluster.start_worker(slots=4, url=f"ipc://{tmp_path}/slow")
+
+
+def test_a_large_task_keeps_its_lease_on_a_line_of_two_megabits(cluster, tmp_path):
+    wire, worker = slow_worker(cluster, tmp_path, 2e6)
+    done = cluster.run("echo", MIB + MIB // 8, 1)
+    assert done.stdout == "begun\n1 of 1\n", done.stderr
+    assert worker.log.count("ev=link_open") == 1, worker.log
+    wire.close()
+
+
+@pytest.mark.skipif("SCOOP_LONG" not in os.environ, reason="SCOOP_LONG=1 asks for the long ones")
+@pytest.mark.parametrize("bits_per_s", [1e6, 2e6, 4e6])
+def test_many_large_tasks_keep_their_leases_on_a_slow_line(cluster, tmp_path, bits_per_s):
+    wire, worker = slow_worker(cluster, tmp_path, bits_per_s)
+    assert cluster.run("echo", MIB + MIB // 8, 16, timeout=600).stdout == "begun\n16 of 16\n"
+    assert worker.log.count("ev=link_open") == 1, worker.log
+    wire.close()
 
 
 def test_an_executor_that_dies_with_a_large_argument_gets_it_again(cluster):

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <utlist.h>
 #include <zmq.h>
 
 #define KIB ((uint32_t)1 << 10)
@@ -294,6 +295,65 @@ Test(transfers, pass_over_a_want_beyond_the_result)
     cr_assert_eq(want(id + 1, 0, 1), 0);
     cr_assert_not(transfers.out_of_memory);
     cr_assert_eq(transfers.count, 1);
+}
+
+Test(transfers, have_less_under_way_on_a_slow_line_and_more_on_a_quick_one)
+{
+    const uint64_t first = TRANSFERS_WINDOW_FIRST;
+
+    cr_assert_eq(transfers_window(first, 10, 2 * first), 2 * first);
+    cr_assert_eq(transfers_window(first, 10, first), first, "it was not used up");
+    cr_assert_eq(transfers_window(first, 400, 4 * first), first, "neither slow nor quick");
+    cr_assert_eq(transfers_window(first, 700, 0), first / 2);
+    cr_assert_eq(transfers_window(FETCH_PIECE_MIN, 3000, 0), FETCH_PIECE_MIN);
+    cr_assert_eq(transfers_window(FETCH_WINDOW, 1, 1ULL << 40), FETCH_WINDOW);
+}
+
+static uint64_t under_way(void)
+{
+    const struct fetch *fetch = NULL;
+    uint64_t bytes = 0;
+
+    DL_FOREACH (transfers.fetches.list, fetch)
+        bytes += fetch->asked - fetch->got;
+    return bytes;
+}
+
+Test(transfers, ask_for_no_more_than_the_window_however_many_come_at_once)
+{
+    transfers.window = 2 * FETCH_PIECE_MIN;
+    for (int i = 0; i < 16; i++)
+        fetch(2048 * KIB);
+    cr_assert_eq(transfers.fetches.count, 16);
+    cr_assert_eq(under_way(), 2 * FETCH_PIECE_MIN);
+}
+
+Test(transfers, take_turns_in_a_small_window)
+{
+    static const uint8_t bytes[FETCH_PIECE_MIN];
+    const struct wire_bytes whole = {bytes, sizeof(bytes)};
+
+    transfers.window = FETCH_PIECE_MIN;
+    const uint64_t first = fetch(2048 * KIB);
+    const uint64_t second = fetch(2048 * KIB);
+    cr_assert_eq(piece(first, 0, 2048 * KIB, whole, 0), 0);
+    cr_assert_eq(piece(first, sizeof(bytes), 2048 * KIB, whole, 0), 0);
+    cr_assert_eq(piece(second, 0, 2048 * KIB, whole, 0), 0);
+    cr_assert_eq(piece(first, 2 * sizeof(bytes), 2048 * KIB, whole, 0), 0);
+    cr_assert_eq(transfers.count, 2, "each came when it was asked for");
+    cr_assert_eq(under_way(), FETCH_PIECE_MIN);
+}
+
+Test(transfers, go_on_beside_one_whose_submitter_does_not_answer)
+{
+    transfers.window = FETCH_PIECE_MIN;
+    fetch(2048 * KIB);
+    fetch(2048 * KIB);
+    cr_assert_eq(under_way(), FETCH_PIECE_MIN);
+    const struct fetch *silent = transfers.fetches.list;
+    cr_assert_eq(silent->asked, FETCH_PIECE_MIN);
+    fetches_ask(&transfers.fetches, silent->moved_ms + FETCH_STALLED_MS);
+    cr_assert_eq(under_way(), 2 * FETCH_PIECE_MIN);
 }
 
 Test(transfers, of_revoked_tasks_end)
