@@ -1,5 +1,5 @@
-/* The dialling end of a link. Invariants: `open` means that WELCOME came for link.id; sequenced
- * frames are only made while open; a fresh link number is drawn whenever the old one is given
+/* The dialling end of a link. Invariants: `open` means that WELCOME came for `hello`, and link.id is of its
+ * epoch; sequenced frames are only made while open; a fresh number is drawn whenever the old one is given
  * up. */
 #include "dialler.h"
 
@@ -21,7 +21,8 @@
 
 struct dialler {
     void *socket;
-    struct link link;
+    struct link link; /* its number is `hello` until WELCOME comes */
+    uint64_t hello;   /* the number that HELLO says */
     enum wire_role role;
     uint64_t incarnation;
     uint32_t slots;
@@ -30,7 +31,6 @@ struct dialler {
     const char *name;
     char host[64];
     bool open;
-    uint64_t epoch; /* while open: of the broker that said WELCOME */
     bool refused;
     int64_t hello_wait_ms; /* before the next HELLO; grows to HELLO_MS */
     int64_t next_ms;       /* of the next HELLO or PING */
@@ -44,7 +44,7 @@ struct dialler {
     struct blob *input; /* the frame that the owner looks at */
 };
 
-static uint64_t draw_link(void)
+static uint64_t draw_number(void)
 {
     uint64_t number = 0;
 
@@ -58,7 +58,8 @@ static uint64_t draw_link(void)
 static void start_over(struct dialler *d, int64_t now_ms)
 {
     link_fini(&d->link);
-    link_init(&d->link, draw_link());
+    d->hello = draw_number();
+    link_init(&d->link, d->hello);
     d->open = false;
     d->hello_wait_ms = FIRST_HELLO_MS;
     d->next_ms = now_ms;
@@ -100,7 +101,7 @@ static void say_hello(struct dialler *d, int64_t now_ms)
         .version = text_of(settings_version()),
         .resources = text_of(d->resources),
     };
-    struct blob *frame = wire_frame_new(WIRE_HELLO, d->link.id, 256);
+    struct blob *frame = wire_frame_new(WIRE_HELLO, d->hello, 256);
 
     if (frame != NULL && wire_put_hello(frame, &hello) == 0) {
         wire_frame_add_count(frame, 1);
@@ -228,24 +229,15 @@ static void resend(struct dialler *d)
         transmit(d, link_kept(&d->link, seq));
 }
 
-/* A second WELCOME answers a HELLO that came late. When it met another broker, that one begins this link
- * anew, and knows nothing of what we have sent: so do we. */
-static enum dialler_event look_again(struct dialler *d, int64_t now_ms, uint64_t epoch)
+/* A second WELCOME answers a HELLO that came late. When that met another broker its link is not ours: we
+ * are told GONE as soon as we say anything. */
+static enum dialler_event take_welcome(struct dialler *d, struct dialler_input *in)
 {
-    if (epoch == d->epoch)
+    if (wire_get_welcome(&in->body, &in->welcome) != 0 || d->open)
         return DIALLER_NOTHING;
-    start_over(d, now_ms);
-    return DIALLER_GONE;
-}
-
-static enum dialler_event take_welcome(struct dialler *d, int64_t now_ms, struct dialler_input *in)
-{
-    if (wire_get_welcome(&in->body, &in->welcome) != 0)
-        return DIALLER_NOTHING;
-    if (d->open)
-        return look_again(d, now_ms, in->welcome.epoch);
     d->open = true;
-    d->epoch = in->welcome.epoch;
+    d->link.id = link_number(d->hello, in->welcome.epoch);
+    in->header.link = d->link.id;
     d->lease_ms = in->welcome.lease_ms;
     d->ping_ms = in->welcome.ping_ms != 0 ? in->welcome.ping_ms : PING_MS;
     d->lease_end_ms = d->hello_ms + d->lease_ms;
@@ -278,10 +270,10 @@ static enum dialler_event take_refused(struct dialler *d, struct dialler_input *
 }
 
 /* The link's own frames. Others are the owner's. */
-static enum dialler_event take_frame(struct dialler *d, int64_t now_ms, struct dialler_input *in)
+static enum dialler_event take_frame(struct dialler *d, struct dialler_input *in)
 {
     switch ((int)in->header.type) {
-    case WIRE_WELCOME: return take_welcome(d, now_ms, in);
+    case WIRE_WELCOME: return take_welcome(d, in);
     case WIRE_REFUSED: return take_refused(d, in);
     case WIRE_PING: return take_ping(d, in);
     case WIRE_ACK:
@@ -301,8 +293,8 @@ static enum dialler_event take_message(struct dialler *d, int64_t now_ms, struct
         log_warn("frame_malformed", "from=broker bytes=%zu", d->input->size);
         return DIALLER_NOTHING;
     }
-    if (in->header.link != d->link.id)
-        return DIALLER_NOTHING; /* of a link given up earlier */
+    if (in->header.link != d->link.id && in->header.link != d->hello)
+        return DIALLER_NOTHING; /* of a link given up earlier, of another epoch, or WELCOME is not here yet */
     d->heard_ms = now_ms;
     if (in->header.type == WIRE_GONE) {
         const bool was_open = d->open;
@@ -310,10 +302,6 @@ static enum dialler_event take_message(struct dialler *d, int64_t now_ms, struct
         start_over(d, now_ms);
         return was_open ? DIALLER_GONE : DIALLER_NOTHING;
     }
-    /* A WELCOME that was lost comes again, behind frames that the broker sends again: these are not for
-     * us yet, and must not count as received. */
-    if (!d->open && in->header.seq != 0)
-        return DIALLER_NOTHING;
     if (link_receive(&d->link, &in->header, d->input->size, &verdict) != 0) {
         log_warn("ack_beyond_sent", "link=%016llx", (unsigned long long)d->link.id);
         return DIALLER_NOTHING;
@@ -322,7 +310,7 @@ static enum dialler_event take_message(struct dialler *d, int64_t now_ms, struct
         transmit_owned(d, link_ack(&d->link, true));
     if (verdict != LINK_DELIVER)
         return DIALLER_NOTHING;
-    return take_frame(d, now_ms, in);
+    return take_frame(d, in);
 }
 
 enum dialler_event dialler_receive(struct dialler *d, int64_t now_ms, struct dialler_input *out)

@@ -46,7 +46,8 @@ void *dialler_socket(const struct dialler *d);
 
 enum dialler_event {
     DIALLER_NOTHING, /* no more input now */
-    DIALLER_OPENED,  /* WELCOME came: `welcome` is valid; nothing of an older link holds */
+    DIALLER_OPENED, /* WELCOME came: `welcome` is valid, header.link is the number of the link that is open now;
+                      * nothing of an older link holds */
     DIALLER_FRAME,   /* a frame of the other role's: header and body are valid */
     DIALLER_GONE,    /* the broker does not know this link; dialling goes on under a new number */
     DIALLER_REFUSED, /* the broker said no: `refused` is valid; nothing more will come */

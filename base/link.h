@@ -26,6 +26,13 @@ struct link {
     size_t kept_bytes;
 };
 
+/* The number of the link that a HELLO of number `hello` opens in this epoch; not 0 either. So whatever was
+ * sent in one epoch belongs to no link of another, however late it comes. */
+static inline uint64_t link_number(uint64_t hello, uint64_t epoch)
+{
+    return hello != epoch ? hello ^ epoch : hello;
+}
+
 /* A new link with this number (not 0): nothing sent, nothing received. */
 void link_init(struct link *link, uint64_t id);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define EPOCH        ((uint64_t)1 << 40)
 #define SLOTS        64
 #define ARGUMENT     64
 #define BATCH        512
@@ -153,7 +154,7 @@ static void join(struct bench *b, uint32_t number)
         .slots = number == CLIENT_ROUTE ? 0 : SLOTS,
     };
 
-    link_init(&b->ends[number].link, number + 1);
+    link_init(&b->ends[number].link, link_number(number + 1, EPOCH));
     struct blob *frame = wire_frame_new(WIRE_HELLO, number + 1, 64);
     must(frame != NULL && wire_put_hello(frame, &hello) == 0, "out of memory");
     step(b, CORE_FRAME, number, frame);
@@ -174,7 +175,7 @@ static struct bench start(uint32_t agents)
 {
     struct bench b = {.now_ms = 1, .end_count = agents + 1};
 
-    b.core = core_new(1, "bench", b.now_ms);
+    b.core = core_new(EPOCH, "bench", b.now_ms);
     b.ends = calloc(b.end_count, sizeof(*b.ends));
     must(b.core != NULL && b.ends != NULL, "out of memory");
     for (uint32_t number = 0; number < b.end_count; number++)

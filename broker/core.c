@@ -21,9 +21,6 @@ static void take_ping(struct core *core, struct peer *peer, struct wire_cursor *
 
     if (wire_get_ping(body, &ping) != 0)
         return;
-    /* It has sent frames, and none has come: perhaps to an earlier broker. By the WELCOME it can tell. */
-    if (link_lags(&peer->link, &ping) && peer->link.received == 0)
-        peer_welcome(core, peer);
     if (link_lags(&peer->link, &ping))
         peer_send_loose(core, peer, link_ack(&peer->link, true));
     peer_send_loose(core, peer, link_ping(&peer->link, ping.clock));
@@ -196,9 +193,8 @@ static void take_peer_frame(struct core *core,
     enum link_verdict verdict = LINK_DUPLICATE;
 
     if (link_receive(&peer->link, header, event->frame->size, &verdict) != 0) {
-        /* It acknowledges what was never sent: its link began with an earlier broker, and a HELLO that
-         * was still on its way made it known here. */
-        core_note(core, LOG_WARN, "link_of_earlier_broker", "peer=%s@%s", peer->name, peer->host);
+        /* It acknowledges what was never sent: a HELLO that came late has opened a link that had ended. */
+        core_note(core, LOG_WARN, "link_had_ended", "peer=%s@%s", peer->name, peer->host);
         send_gone(core, event, header->link);
         peer_end(core, peer);
         return;
@@ -224,13 +220,14 @@ static bool has_ended(const struct core *core, uint64_t link)
     return false;
 }
 
-/* A frame of a link that is not known here. */
+/* A frame of a link that is not known here, and that would have this number. */
 static void take_stranger(struct core *core,
                           const struct core_event *event,
                           const struct wire_header *header,
-                          struct wire_cursor *body)
+                          struct wire_cursor *body,
+                          uint64_t number)
 {
-    if (header->type == WIRE_HELLO && !has_ended(core, header->link)) {
+    if (header->type == WIRE_HELLO && !has_ended(core, number)) {
         peer_hello(core, event, header, body);
         return;
     }
@@ -265,9 +262,11 @@ static void take_frame(struct core *core, const struct core_event *event)
         take_unreadable(core, event);
         return;
     }
-    HASH_FIND(hh, core->peers, &header.link, sizeof(header.link), peer);
+    const uint64_t number =
+        header.type == WIRE_HELLO ? link_number(header.link, core->epoch) : header.link;
+    HASH_FIND(hh, core->peers, &number, sizeof(number), peer);
     if (peer == NULL)
-        take_stranger(core, event, &header, &body);
+        take_stranger(core, event, &header, &body, number);
     else if (peer->role == event->role && strcmp(peer->key.text, event->key.text) == 0)
         take_peer_frame(core, peer, event, &header, &body);
     else

@@ -213,7 +213,7 @@ void peer_welcome(struct core *core, struct peer *peer)
         .flags = core->uploads ? WIRE_WELCOME_UPLOAD : 0,
         .version = {(const uint8_t *)core->version, strlen(core->version)},
     };
-    struct blob *frame = wire_frame_new(WIRE_WELCOME, peer->link.id, 64);
+    struct blob *frame = wire_frame_new(WIRE_WELCOME, peer->hello, 64);
 
     if (frame == NULL || wire_put_welcome(frame, &record) != 0) {
         blob_unref(frame); /* HELLO comes again */
@@ -269,7 +269,7 @@ new_peer(struct core *core, const struct wire_hello *hello, const struct needs *
 
 static void admit_peer(struct core *core,
                        const struct core_event *event,
-                       uint64_t link,
+                       uint64_t number,
                        const struct wire_hello *hello)
 {
     struct needs resources = {.count = 0};
@@ -277,16 +277,17 @@ static void admit_peer(struct core *core,
 
     if (needs_parse(wire_text_copy(hello->resources, text, sizeof(text)), &resources, NULL) != 0) {
         core->counters.malformed++;
-        core_refuse(core, event, link, WIRE_REASON_FRAME, "HELLO names resources that are none");
+        core_refuse(core, event, number, WIRE_REASON_FRAME, "HELLO names resources that are none");
         return;
     }
     struct peer *peer = new_peer(core, hello, &resources);
 
     if (peer == NULL) {
-        core_refuse(core, event, link, WIRE_REASON_LIMIT, "the broker is out of memory");
+        core_refuse(core, event, number, WIRE_REASON_LIMIT, "the broker is out of memory");
         return;
     }
-    link_init(&peer->link, link);
+    link_init(&peer->link, link_number(number, core->epoch));
+    peer->hello = number;
     peer->role = hello->role;
     peer->route = event->route;
     peer->key = event->key;

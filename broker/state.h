@@ -25,6 +25,7 @@ struct session;
 /* One end of a link: a client, or an agent, of which it is the first member. */
 struct peer {
     struct link link;
+    uint64_t hello; /* the number that its HELLO said: see link_number() */
     enum wire_role role;
     struct session *session; /* what it submitted; owned; NULL: an agent that has not, so far */
     struct relay relay;      /* pieces that it wants */

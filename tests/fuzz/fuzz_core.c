@@ -2,6 +2,7 @@
  * says, while time passes and connections and the journal come and go. Everything it sends must decode. */
 #include "fuzz.h"
 
+#include "base/link.h"
 #include "broker/core.h"
 #include "broker/record.h"
 
@@ -14,7 +15,8 @@
 
 struct peer_end {
     enum wire_role role;
-    uint64_t link;
+    uint64_t hello;
+    uint64_t link;     /* that the HELLO of this number opens */
     uint64_t sent;     /* seq */
     uint64_t received; /* likewise */
     uint64_t task;     /* of the last attempt that came */
@@ -113,16 +115,16 @@ static void say_hello(size_t peer)
     const struct wire_hello hello = {
         .role = ends[peer].role,
         .pid = 1,
-        .incarnation = ends[peer].link,
+        .incarnation = ends[peer].hello,
         .slots = ends[peer].role == WIRE_AGENT ? 2 : 0,
         .host = bytes_of("host"),
         .name = bytes_of("name"),
         .version = bytes_of("1"),
     };
-    struct blob *frame = frame_of(peer, WIRE_HELLO);
+    struct blob *frame = wire_frame_new(WIRE_HELLO, ends[peer].hello, 256);
     struct core_event event = event_of(CORE_FRAME, peer);
 
-    FUZZ_CHECK(wire_put_hello(frame, &hello) == 0);
+    FUZZ_CHECK(frame != NULL && wire_put_hello(frame, &hello) == 0);
     wire_frame_add_count(frame, 1);
     event.frame = frame;
     step(&event);
@@ -157,7 +159,8 @@ static void begin(uint8_t how)
     for (size_t i = 0; i < PEERS; i++)
         ends[i] = (struct peer_end){
             .role = i < PEERS / 2 ? WIRE_CLIENT : WIRE_AGENT,
-            .link = FIRST_LINK + i,
+            .hello = FIRST_LINK + i,
+            .link = link_number(FIRST_LINK + i, EPOCH),
         };
 }
 
@@ -234,7 +237,8 @@ static void do_pass(size_t peer, struct wire_cursor *c)
 
 static void do_hello(size_t peer, struct wire_cursor *c)
 {
-    ends[peer].link += PEERS * (uint64_t)wire_get_u8(c);
+    ends[peer].hello += PEERS * (uint64_t)wire_get_u8(c);
+    ends[peer].link = link_number(ends[peer].hello, EPOCH);
     ends[peer].sent = 0;
     ends[peer].received = 0;
     say_hello(peer);

@@ -7,6 +7,7 @@ from collections import namedtuple
 import zmq
 
 VERSION = 1
+EPOCH = 7 << 40
 (HELLO, WELCOME, REFUSED, GONE, ACK, PING, BYE, FUNCTION, SUBMIT, RESULTS, TASKS, OUTCOMES, REVOKE,
  DRAIN) = range(1, 15)
 WANT, PIECE = 22, 23
@@ -50,6 +51,7 @@ class FakeBroker:
         self.socket.bind(endpoint)
         self.lease_ms = lease_ms
         self.route = None
+        self.hello = 0       # the number of the HELLO that opened the link
         self.link = 0
         self.sent = 0
         self.kept = []       # sequenced frames, for sending again
@@ -72,7 +74,7 @@ class FakeBroker:
     def _frame(self, kind, count, body, sequenced, flags=0):
         if sequenced:
             self.sent += 1
-        head = struct.pack(">BBHIQQQ", VERSION, kind, flags, count, self.link,
+        head = struct.pack(">BBHIQQQ", VERSION, kind, flags, count, self.hello if kind == WELCOME else self.link,
                            self.sent if sequenced else 0, self.received)
         if sequenced:
             self.kept.append(head + body)
@@ -142,12 +144,13 @@ class FakeBroker:
         role, _, _, self.slots = struct.unpack_from(">BIQI", body)
         assert role == 2
         self.route = route
-        if link != self.link:  # else it says HELLO again because we are slow
-            self.link = link
+        if link != self.hello:  # else it says HELLO again because we are slow
+            self.hello = link
+            self.link = link ^ EPOCH
             self.sent = self.received = self.functions = 0
             self.kept = []
             self.hello_count += 1
-        self._frame(WELCOME, 1, struct.pack(">QIIIQI", 7, self.lease_ms, 1000, 1000, 1 << 20, self.uploads) + text("0"),
+        self._frame(WELCOME, 1, struct.pack(">QIIIQI", EPOCH, self.lease_ms, 1000, 1000, 1 << 20, self.uploads) + text("0"),
                     False)
 
     def _take(self, kind, count, seq, body):

@@ -17,6 +17,14 @@ static const struct peer *peer_of(const struct world *w, uint64_t link)
     return peer;
 }
 
+/* HELLO and its answer have another number than the link. */
+static uint64_t number_of(const struct world *w, const struct wire_header *header)
+{
+    return header->type == WIRE_HELLO || header->type == WIRE_WELCOME
+               ? link_number(header->link, w->host.epoch)
+               : header->link;
+}
+
 /* Also of an older submission; NULL: a child, or a durable task. */
 static const struct errand *errand_of_key(struct world *w, uint64_t key)
 {
@@ -183,19 +191,20 @@ static void take_lease(struct world *w, struct proc *p, uint64_t link, const str
 
 /* Is it not sent again? What is said of other links, as GONE is, does not count: whoever is sent much of
  * that has as many links as before. */
-static bool is_fresh(struct proc *p, const struct wire_header *header)
+static bool is_fresh(const struct world *w, struct proc *p, const struct wire_header *header)
 {
     if (header->seq == 0 && header->type != WIRE_WELCOME)
         return false;
+    const uint64_t link = number_of(w, header);
     for (uint32_t i = 0; i < VIEWS_MAX; i++) {
-        if (p->views[i].link != header->link)
+        if (p->views[i].link != link)
             continue;
         if (header->seq <= p->views[i].sent)
             return false;
         p->views[i].sent = header->seq;
         return true;
     }
-    p->views[p->view_next] = (struct view){.link = header->link, .sent = header->seq};
+    p->views[p->view_next] = (struct view){.link = link, .sent = header->seq};
     p->view_next = (p->view_next + 1) % VIEWS_MAX;
     return true;
 }
@@ -208,7 +217,7 @@ void checker_core_sends(struct world *w, struct proc *p, const struct blob *fram
 
     CHECK(w, wire_frame_read(frame->data, frame->size, &header, &body) == 0,
           "the broker sends what cannot be read");
-    if (!is_fresh(p, &header) || header.type != WIRE_TASKS)
+    if (!is_fresh(w, p, &header) || header.type != WIRE_TASKS)
         return;
     CHECK(w, p->role == WIRE_AGENT, "a client got tasks");
     for (uint32_t i = 0; i < header.count; i++) {
@@ -255,9 +264,9 @@ void checker_core_takes(struct world *w, struct proc *p, const struct blob *fram
 
     if (p->role != WIRE_AGENT || wire_frame_read(frame->data, frame->size, &header, &body) != 0)
         return;
-    const struct peer *peer = peer_of(w, header.link);
+    const struct peer *peer = peer_of(w, number_of(w, &header));
     if (header.type == WIRE_HELLO && peer == NULL)
-        begin_link(w, header.link);
+        begin_link(w, number_of(w, &header));
     if (header.type != WIRE_OUTCOMES)
         return;
     if (peer == NULL || header.seq != peer->link.received + 1)

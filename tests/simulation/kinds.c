@@ -22,6 +22,7 @@ const char *const kind_names[KIND_END] = {
     [KIND_CLIENT_CRASH] = "client-crash",
     [KIND_ECHO] = "echo",
     [KIND_KEY_REVOKED] = "key-revoked",
+    [KIND_LINGER] = "linger",
     [KIND_FAILURES] = "failures",
     [KIND_CRASHES] = "crashes",
     [KIND_HANGS] = "hangs",

@@ -261,7 +261,17 @@ struct proc *network_proc(struct world *w, enum wire_role role, const struct cor
     return p->role == role && p->connected && memcmp(&present, route, 6) == 0 ? p : NULL;
 }
 
-/* What ZeroMQ had not written goes by the next connection. */
+/* What ZeroMQ had not written goes by the next connection; and what it had read comes before, or among, what
+ * the next connection brings. */
+static bool survives(struct world *w, const struct proc *p, const struct message *m)
+{
+    const bool lingers = world_suffers(w, KIND_LINGER);
+
+    if (m->proc != p->index || m->generation + 1 != p->generation || (!m->to_broker && !lingers))
+        return false;
+    return rng_chance(&w->rng, lingers ? 600 : 300);
+}
+
 static void carry_over(struct world *w, const struct proc *p)
 {
     const uint32_t count = w->heap_count;
@@ -273,10 +283,12 @@ static void carry_over(struct world *w, const struct proc *p)
     for (uint32_t i = 0; i < count; i++) {
         struct message *m = old[i];
 
-        if (m->proc == p->index && m->to_broker && m->generation + 1 == p->generation &&
-            rng_chance(&w->rng, 300)) {
+        if (survives(w, p, m)) {
             m->generation++;
-            m->at_ms = p->connect_ms + 1;
+            if (m->to_broker)
+                m->at_ms = p->connect_ms + 1;
+            if (world_suffers(w, KIND_LINGER))
+                m->at_ms += rng_between(&w->rng, 0, 3000);
         }
         heap_put(w, m);
     }

@@ -39,9 +39,10 @@ enum kind {
     KIND_CLIENT_CRASH, /* clients end, and start again with what has not ended */
     KIND_ECHO,         /* agents repeat outcomes of earlier attempts, with another value */
     KIND_KEY_REVOKED,  /* an agent's key is admitted no more; it comes back with another */
-    KIND_FAILURES,     /* functions fail */
-    KIND_CRASHES,      /* functions crash */
-    KIND_HANGS,        /* functions run until their limit, or for ever */
+    KIND_LINGER, /* frames outlive their connection, and perhaps the broker that sent them, or should get them */
+    KIND_FAILURES, /* functions fail */
+    KIND_CRASHES,  /* functions crash */
+    KIND_HANGS,    /* functions run until their limit, or for ever */
     KIND_RETRIES,
     KIND_PRIORITY,
     KIND_EXPIRY,

@@ -114,13 +114,15 @@ static enum dialler_event event(struct dialler_input *in)
 Test(dialler, does_not_count_frames_as_received_that_come_before_the_welcome)
 {
     struct dialler_input in;
-    const uint64_t link = heard(WIRE_HELLO).link;
+    const uint64_t hello = heard(WIRE_HELLO).link;
+    const uint64_t link = link_number(hello, 7);
 
     send_revoke(
         link,
         1); /* sent again after the connection broke, before the WELCOME that was lost with it */
-    welcome(link, 7);
+    welcome(hello, 7);
     cr_assert_eq(event(&in), DIALLER_OPENED);
+    cr_assert_eq(in.header.link, link);
     now_ms += 1000;
     cr_assert_eq(heard(WIRE_PING).ack, 0);
     send_revoke(link, 1);
@@ -128,16 +130,24 @@ Test(dialler, does_not_count_frames_as_received_that_come_before_the_welcome)
     cr_assert_eq(in.header.type, WIRE_REVOKE);
 }
 
-Test(dialler, begins_anew_when_another_broker_welcomes_its_link)
+Test(dialler, obeys_nothing_of_another_epoch)
 {
     struct dialler_input in;
-    const uint64_t link = heard(WIRE_HELLO).link;
+    const uint64_t hello = heard(WIRE_HELLO).link;
 
-    welcome(link, 7);
+    welcome(hello, 7);
     cr_assert_eq(event(&in), DIALLER_OPENED);
-    welcome(link, 7);
-    welcome(link, 8); /* a HELLO that was still on its way met the next broker */
+    welcome(hello,
+            8); /* a HELLO that was still on its way met the next broker, which sends tasks */
+    send_revoke(link_number(hello, 8), 1);
+    cr_assert_eq(event(&in), DIALLER_NOTHING);
+    now_ms += 1000;
+    const struct wire_header ping = heard(WIRE_PING);
+    cr_assert_eq(ping.ack, 0);
+    cr_assert_eq(ping.link, link_number(hello, 7),
+                 "so that broker knows no such link, and says so");
+    say(wire_frame_new(WIRE_GONE, ping.link, 0));
     cr_assert_eq(event(&in), DIALLER_GONE);
     cr_assert_not(dialler_is_open(dialler));
-    cr_assert_neq(heard(WIRE_HELLO).link, link);
+    cr_assert_neq(heard(WIRE_HELLO).link, hello);
 }

@@ -268,17 +268,39 @@ Test(core, answers_gone_to_a_link_it_does_not_know)
     finish(&w);
 }
 
-Test(core, answers_gone_to_a_link_that_began_with_an_earlier_broker)
+Test(core, answers_gone_to_a_link_that_acknowledges_what_was_never_sent)
 {
     struct world w = given_world();
     struct end *client = given_client(&w);
 
-    client->link.received = 5; /* from that one */
+    client->link.received = 5;
     ping(&w, client);
     cr_assert(client->gone);
     cr_assert_not(client->refused);
     turn(&w);
     cr_assert_eq(core_counters(w.core)->sessions, 0);
+    finish(&w);
+}
+
+/* All that is said here was said to an earlier broker, whose ids may be those of this one. */
+Test(core, obeys_no_outcome_of_an_earlier_epoch_even_when_its_hello_came_here_too)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+    struct end *client = given_client(&w);
+
+    submit(&w, client, 1, 1);
+    cr_assert_eq(agent->task_count, 1);
+    struct blob *late CLEANUP(blob_unref_p) =
+        wire_frame_new(WIRE_OUTCOMES, link_number(agent->hello, EPOCH - 1), 64);
+    put_outcome(late, &agent->tasks[0], WIRE_OK);
+    wire_frame_stamp(late, 1, 0);
+    deliver(&w, agent, late);
+    turn(&w);
+    cr_assert_eq(client->result_count, 0);
+    cr_assert_eq(core_counters(w.core)->leased, 1);
+    answer(&w, agent, 1, WIRE_FAILED);
+    cr_assert_eq(client->results[0].outcome, WIRE_FAILED);
     finish(&w);
 }
 

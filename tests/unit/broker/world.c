@@ -13,7 +13,7 @@ struct world given_world(void)
 {
     struct world w = {.now_ms = 1000};
 
-    w.core = core_new(1, "test", w.now_ms);
+    w.core = core_new(EPOCH, "test", w.now_ms);
     cr_assert_not_null(w.core);
     return w;
 }
@@ -142,13 +142,16 @@ static void take_frame(struct end *end, struct blob *frame)
     enum link_verdict verdict = LINK_GAP;
 
     cr_assert_eq(wire_frame_read(frame->data, frame->size, &header, &body), 0);
-    if (header.link != end->link.id)
+    if (header.link != end->link.id && header.link != end->hello)
         return;
     end->gone |= header.type == WIRE_GONE;
     cr_assert_eq(link_receive(&end->link, &header, frame->size, &verdict), 0);
     if (verdict != LINK_DELIVER)
         return;
-    end->welcome |= header.type == WIRE_WELCOME;
+    if (header.type == WIRE_WELCOME) {
+        end->welcome = true;
+        end->link.id = link_number(end->hello, EPOCH);
+    }
     end->refused |= header.type == WIRE_REFUSED;
     if (header.type == WIRE_TASKS)
         take_tasks(end, header.count, &body);
@@ -225,7 +228,9 @@ void send_frame(struct world *w, struct end *end, struct blob *frame)
 
 void say_hello(struct world *w, struct end *end, uint32_t slots)
 {
-    struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_HELLO, end->link.id, 64);
+    if (end->link.id != link_number(end->hello, EPOCH))
+        end->hello = end->link.id; /* it is new */
+    struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_HELLO, end->hello, 64);
     const struct wire_hello hello = {
         .role = end->role,
         .pid = 1,

@@ -9,6 +9,7 @@
 #include "base/link.h"
 #include "broker/core.h"
 
+#define EPOCH        ((uint64_t)7 << 40)
 #define TASKS_MAX    64
 #define BATCHES_MAX  512
 #define CLASSES_SEEN 4
@@ -17,6 +18,7 @@
 struct end {
     enum wire_role role;
     struct link link;
+    uint64_t hello; /* the number that HELLO says; that of the link until WELCOME comes */
     struct core_route route;
     struct core_key key;
     uint64_t incarnation;
