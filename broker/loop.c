@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/zframe.h"
+#include "guard.h"
 #include "journal.h"
 #include "meter.h"
 
@@ -51,6 +52,7 @@ struct loop {
     struct core_effects effects;
     int64_t now_ms;
     atomic_int_least64_t beat_ms;
+    struct pulse *pulse;
     struct meter *meter;
     int64_t metered_ms;
     struct journal *journal;
@@ -325,6 +327,8 @@ static void take_turn(struct loop *loop)
     step(loop, &turn);
     carry_out(loop);
     atomic_store(&loop->beat_ms, loop->now_ms);
+    if (loop->pulse != NULL)
+        guard_beat(loop->pulse);
     if (loop->meter != NULL && loop->now_ms - loop->metered_ms >= TURN_MS) {
         loop->metered_ms = loop->now_ms;
         meter_show(loop->meter, core_counters(loop->core));
@@ -424,6 +428,7 @@ int loop_new(const struct loop_config *config, struct loop **out, const char **e
     if (loop == NULL)
         return -ENOMEM;
     loop->meter = config->meter;
+    loop->pulse = config->pulse;
     loop->journal = config->journal;
     loop->ports[CLIENTS].role = WIRE_CLIENT;
     loop->ports[AGENTS].role = WIRE_AGENT;

@@ -13,6 +13,7 @@
 struct loop;
 struct journal;
 struct meter;
+struct pulse;
 
 /* A thread of the broker that takes back the admission of a worker's key sends its 40 characters
  * as one message from a PUSH socket connected here. */
@@ -30,6 +31,7 @@ struct loop_config {
     int64_t keep_ms;         /* their outcomes */
     bool uploads;            /* agents may have programs of clients: core_allow_uploads() */
     struct needs resources;  /* of the whole cluster: core_set_resources() */
+    struct pulse *pulse;     /* beaten each turn; borrowed while the loop lives; NULL: none */
     struct meter *meter; /* shown the core's counters; borrowed while the loop lives; NULL: none */
 };
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/signals.h"
+#include "guard.h"
 #include "journal.h"
 #include "loop.h"
 #include "monitor.h"
@@ -51,6 +52,7 @@ static int serve(const struct options *options,
                  struct journal *journal,
                  struct trust *trust,
                  struct monitor *monitor,
+                 struct pulse *pulse,
                  void *context,
                  int stop_fd,
                  struct problem *problem)
@@ -64,6 +66,7 @@ static int serve(const struct options *options,
         .journal = journal,
         .keep_ms = (int64_t)options->keep_results_s * 1000,
         .uploads = options->allow_upload,
+        .pulse = pulse,
         .meter = monitor_meter(monitor),
     };
     struct loop *loop = NULL;
@@ -95,7 +98,7 @@ static int serve(const struct options *options,
     return rc;
 }
 
-static int run(const struct options *options, struct problem *problem)
+static int run(const struct options *options, struct pulse *pulse, struct problem *problem)
 {
     struct trust *trust = NULL;
     struct journal *journal = NULL;
@@ -112,7 +115,7 @@ static int run(const struct options *options, struct problem *problem)
     if (rc == 0)
         rc = open_journal(options, monitor_metrics(monitor), &journal, problem);
     if (rc == 0)
-        rc = serve(options, journal, trust, monitor, context, stop_fd, problem);
+        rc = serve(options, journal, trust, monitor, pulse, context, stop_fd, problem);
     journal_stop(journal, JOURNAL_FLUSH_MS);
     trust_stop(trust);
     monitor_free(monitor);
@@ -134,8 +137,14 @@ int main(int argc, char **argv)
     }
     if (options.health)
         return monitor_ask(&options);
-    const int rc = run(&options, &problem);
+    int code = EXIT_SUCCESS;
+    struct pulse *pulse = NULL;
+    int rc = options.guard ? guard_run(&pulse, &code, &problem) : 0;
 
+    if (rc == 1)
+        return code; /* of the broker that this process has guarded */
+    if (rc == 0)
+        rc = run(&options, pulse, &problem);
     if (rc != 0 && problem.text[0] != '\0')
         fprintf(stderr, "scoop-broker: %s\n", problem.text);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -238,6 +238,15 @@ static const struct setting rows[] = {
             "its image run",
     },
     {
+        .flag = "guard",
+        .variable = "BROKER_GUARD",
+        .type = SETTING_FLAG,
+        .offset = offsetof(struct options, guard),
+        .help =
+            "stay as the parent of the broker, and start it anew at once when a signal ends it or "
+            "it hangs",
+    },
+    {
         .flag = "listen",
         .variable = "LISTEN",
         .type = SETTING_ADDRESS,

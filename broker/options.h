@@ -35,6 +35,7 @@ struct options {
     bool journal_salvage;
     uint64_t keep_results_s;
     bool allow_upload;  /* of programs, by clients */
+    bool guard;         /* guard.h */
     const char *listen; /* of /health and /metrics; NULL: see monitor_begin() */
     bool health;
 };

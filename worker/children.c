@@ -1,7 +1,7 @@
 #include "children.h"
 
 #include "base/clock.h"
-#include "strays.h"
+#include "base/strays.h"
 
 #include <sys/wait.h>
 

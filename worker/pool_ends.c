@@ -2,9 +2,9 @@
  * executor that was reaped was reported or waits again. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/strays.h"
 #include "oom.h"
 #include "pool_state.h"
-#include "strays.h"
 #include "verdict.h"
 
 #include <signal.h>

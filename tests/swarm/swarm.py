@@ -4,7 +4,10 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import tempfile
+import threading
 import time
 from functools import partial
 
@@ -14,6 +17,8 @@ SERVICES = ["broker", "hasher", "miner", "redis", "rng", "root_worker", "webui",
 IMAGES = [f"scoop-{name}:latest"
           for name in ("broker", "worker", "rng", "hasher", "miner", "webui", "redis")]
 CONVERGE_S = 60
+CPUS = len(os.sched_getaffinity(0))
+LONG = os.environ.get("SCOOP_FAULTS") == "long"  # ./check faults-swarm: as often and as long as FAULTS.md wants
 
 
 def command(*args, deadline_s=120, check=True, **options):
@@ -40,6 +45,44 @@ def eventually(what, deadline_s, probe, pause_s=0.25):
             last = error
         time.sleep(pause_s)
     raise AssertionError(f"{what}: not within {deadline_s} s; last seen: {last}")
+
+
+def processes_of(container):
+    """The processes of a container as this machine sees them: the number that each has inside -> the one here."""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if container not in (path / "cgroup").read_text():
+                continue
+            status = (path / "status").read_text()
+        except OSError:
+            continue
+        inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
+        found[int(inside)] = int(path.name)
+    return found
+
+
+def fields_of(pid):
+    """/proc/PID/status: name -> text."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def percentile(values, share):
+    """The smallest of the values that so many of them do not exceed."""
+    ranked = sorted(values)
+    return ranked[max(0, -(-len(ranked) * share // 100) - 1)]
+
+
+def figure(name, values, unit="s"):
+    """Print a distribution, and keep it: in SCOOP_FIGURES, a file, when that is set."""
+    line = (f"{name}: n={len(values)} min={min(values):.2f} p50={percentile(values, 50):.2f} "
+            f"p90={percentile(values, 90):.2f} p99={percentile(values, 99):.2f} max={max(values):.2f} {unit}")
+    print(line)
+    if os.environ.get("SCOOP_FIGURES"):
+        with open(os.environ["SCOOP_FIGURES"], "a", encoding="utf-8") as file:
+            print(line, file=file)
+    return percentile(values, 99)
 
 
 class Lab:
@@ -72,6 +115,48 @@ class Lab:
 
     def address(self, node):
         return self("ip", node).stdout.strip()
+
+
+class Reader:
+    """A command of the lab under way, whose lines of output are kept with the moments when they came."""
+
+    def __init__(self, lab, *args):
+        environment = dict(os.environ, SCOOP_LAB_DIR=str(lab.folder))
+        self.lines = []  # (moment, text)
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen([HERE / "lab", *map(str, args)], env=environment, text=True,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors)
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append((time.monotonic(), line.rstrip("\n")))
+
+    def texts(self):
+        return [text for _, text in self.lines[:]]
+
+    def await_lines(self, count, deadline_s=30):
+        eventually(f"{count} lines", deadline_s, lambda: len(self.lines) >= count, pause_s=0.02)
+
+    def resumed_after(self, moment, settled_s=6, deadline_s=60):
+        """How long after `moment` the first line came that followed the longest silence of the next seconds:
+        what was on its way at that moment is not meant."""
+        eventually("lines go on", deadline_s, lambda: self.lines[-1][0] > moment + settled_s, pause_s=0.05)
+        moments = [moment, *(at for at, _ in self.lines[:] if at > moment)]
+        begin, end = max(zip(moments, moments[1:]), key=lambda pair: pair[1] - pair[0])
+        assert begin < moment + settled_s, "a silence, but not of that moment"
+        return end - moment
+
+    def end(self, deadline_s=60):
+        """Wait for its end; its exit code and what it said on stderr."""
+        try:
+            self.process.wait(deadline_s)
+            self.thread.join(deadline_s)
+        finally:
+            self.process.kill()
+        self.errors.seek(0)
+        return self.process.returncode, self.errors.read()
 
 
 class Stack:
@@ -169,6 +254,30 @@ class Stack:
 
     def inside(self, service, *args, node="m", **options):
         return self.lab("docker", node, "exec", self.container(service, node), *args, **options)
+
+    def broker_process(self):
+        """The broker itself, as this machine sees it: the child of process 1 of its container."""
+        inside = processes_of(self.container("broker"))
+        children = [pid for pid in inside.values() if fields_of(pid)["PPid"] == str(inside[1])
+                    and fields_of(pid)["Name"] == "scoop-broker"]
+        assert len(children) == 1, children
+        return children[0]
+
+    def kill_container(self, service, node="m"):
+        """SIGKILL for its process 1, which nobody else is told; gives back the moment and the container."""
+        container = self.container(service, node)
+        pid = processes_of(container)[1]
+        now = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        return now, container
+
+    def another(self, service, before, node="m", deadline_s=60):
+        """Wait for a container of a service that takes the place of `before`."""
+        return eventually(f"another container of {service}", deadline_s,
+                          lambda: [one for one in self.containers(service, node) if one != before])[0]
+
+    def await_workers(self, count=3, deadline_s=60):
+        return eventually(f"{count} workers", deadline_s, lambda: len(self.workers()) == count and self.workers())
 
     def log_of(self, service, node="m", lines=200):
         """The log of its one running container. Unlike logs() it asks one engine, and about no container that

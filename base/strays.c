@@ -1,6 +1,6 @@
 #include "strays.h"
 
-#include "base/log.h"
+#include "log.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* Processes that an executor left behind: children of children that made a session of their own.
- * The agent is their subreaper, so they become its children when their parent ends. */
-#ifndef WORKER_STRAYS_H
-#define WORKER_STRAYS_H
+/* Processes that a child left behind: its children, which made a session of their own. To the
+ * subreaper, or process 1, they become children when their parent ends. */
+#ifndef BASE_STRAYS_H
+#define BASE_STRAYS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
