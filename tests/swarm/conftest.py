@@ -9,14 +9,23 @@ import tempfile
 
 import pytest
 
-from swarm import HERE, IMAGES, ROOT, Lab, Stack, command
+from swarm import HERE, IMAGES, LONG, ROOT, Lab, Stack, command
 
 BUILD_DEADLINE_S = 1200
 
 
-def pytest_configure():
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only in ./check faults-swarm")
+    config.addinivalue_line("markers", "figure: shows a figure of docs/TRUST.md")
     # Of stack.yml: a replica counts from its first health check on.
     os.environ.setdefault("HEALTH_INTERVAL", "1s")
+
+
+def pytest_collection_modifyitems(config, items):
+    left_out = [item for item in items if item.get_closest_marker("long") and not LONG]
+    if left_out:
+        config.hook.pytest_deselected(left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ class RunningMap:
         assert took_s <= deadline_s
 
 
+@pytest.mark.fault("A16")
 def test_a_killed_node_costs_no_task(stack):
     running = RunningMap(stack)
     time.sleep(6)
@@ -79,6 +80,7 @@ def test_a_worker_whose_sshd_dies_is_replaced(stack):
                lambda: stack.containers("worker", "w1") not in ([], [before]))
 
 
+@pytest.mark.fault("K01", "K02", weaker="by its counter alone")
 def test_coins_survive_the_end_of_redis(stack):
     before = stack.coins()
     stack.lab.docker("m", "kill", "--signal", "KILL", stack.container("redis"))
