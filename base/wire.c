@@ -293,13 +293,15 @@ int wire_frame_read(const uint8_t *data,
     if (size < WIRE_HEADER_BYTES || size > WIRE_FRAME_MAX || data[AT_VERSION] != WIRE_VERSION)
         return -EPROTO;
     const unsigned type = data[AT_TYPE];
+    const unsigned flags = load_u16(data + AT_FLAGS);
     const uint64_t link = load_u64(data + AT_LINK);
 
-    if (type == 0 || type >= WIRE_TYPE_END || link == 0)
+    if (type == 0 || type >= WIRE_TYPE_END || link == 0 ||
+        (flags & ~(type == WIRE_ACK ? WIRE_FLAG_RESEND : 0)) != 0)
         return -EPROTO;
     *header = (struct wire_header){
         .type = (enum wire_type)type,
-        .flags = load_u16(data + AT_FLAGS),
+        .flags = (uint16_t)flags,
         .count = load_u32(data + AT_COUNT),
         .link = link,
         .seq = load_u64(data + AT_SEQ),

@@ -172,8 +172,8 @@ uint32_t wire_frame_count(const struct blob *frame);
 void wire_frame_set_flags(struct blob *frame, uint16_t flags);
 void wire_frame_stamp(struct blob *frame, uint64_t seq, uint64_t ack);
 
-/* Decode the header and set *body to what follows. -EPROTO: too short, unknown version or type,
- * link 0. */
+/* Decode the header and set *body to what follows. -EPROTO: too short, unknown version, type or
+ * flags, link 0. */
 NODISCARD int wire_frame_read(const uint8_t *data,
                               size_t size,
                               struct wire_header *header,

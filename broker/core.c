@@ -15,15 +15,16 @@
 #define PAUSE_MS 1000
 /* ---- frames of known peers ---- */
 
-static void take_ping(struct core *core, struct peer *peer, struct wire_cursor *body)
+static int take_ping(struct core *core, struct peer *peer, struct wire_cursor *body)
 {
     struct wire_ping ping;
 
-    if (wire_get_ping(body, &ping) != 0)
-        return;
+    if (wire_get_ping(body, &ping) != 0 || wire_read_ok(body) != 0)
+        return -EPROTO;
     if (link_lags(&peer->link, &ping))
         peer_send_loose(core, peer, link_ack(&peer->link, true));
     peer_send_loose(core, peer, link_ping(&peer->link, ping.clock));
+    return 0;
 }
 
 static void resend(struct core *core, struct peer *peer)
@@ -45,7 +46,7 @@ static int take_link_frame(struct core *core,
         if ((header->flags & WIRE_FLAG_RESEND) != 0)
             resend(core, peer);
         return 0;
-    case WIRE_PING: take_ping(core, peer, body); return 0;
+    case WIRE_PING: return take_ping(core, peer, body);
     case WIRE_BYE:
         if (peer->role == WIRE_AGENT)
             agent_of(peer)->left = true;
@@ -122,13 +123,15 @@ static int take_agent_frame(struct core *core,
     }
 }
 
-/* Frames must be sequenced exactly when PROTOCOL.md section 4 says so. */
-static bool sequence_fits(const struct wire_header *header)
+/* Frames must be sequenced, and have records, exactly when PROTOCOL.md section 4 says so. */
+static bool is_as_agreed(const struct wire_header *header, const struct wire_cursor *body)
 {
     const bool loose = header->type == WIRE_HELLO || header->type == WIRE_ACK ||
                        header->type == WIRE_PING || header->type == WIRE_QUERY;
+    const bool bare = header->type == WIRE_ACK || header->type == WIRE_BYE ||
+                      header->type == WIRE_DRAIN || header->type == WIRE_QUERY;
 
-    return loose == (header->seq == 0);
+    return loose == (header->seq == 0) && (!bare || wire_read_ok(body) == 0);
 }
 
 static void dispatch(struct core *core,
@@ -139,7 +142,7 @@ static void dispatch(struct core *core,
 {
     const char *what = "out of memory";
     const int result =
-        !sequence_fits(header) ? -EPROTO
+        !is_as_agreed(header, body) ? -EPROTO
         : peer->role == WIRE_AGENT
             ? take_agent_frame(core, agent_of(peer), header, body, event->frame, &what)
             : take_client_frame(core, peer, header, body, event->frame, &what);
@@ -234,8 +237,20 @@ static void take_stranger(struct core *core,
     send_gone(core, event, header->link);
 }
 
-/* Another version: all that is read is the link, which stands at the same place in every version.
- */
+/* The peer that this frame's link and key belong to, or NULL. */
+static struct peer *
+find_peer(const struct core *core, const struct core_event *event, uint64_t link)
+{
+    struct peer *peer = NULL;
+
+    HASH_FIND(hh, core->peers, &link, sizeof(link), peer);
+    return peer != NULL && peer->role == event->role && strcmp(peer->key.text, event->key.text) == 0
+               ? peer
+               : NULL;
+}
+
+/* Another version, or a type or flags that this one has not: all that is read is the link, which
+ * stands at the same place in every version. */
 static void take_unreadable(struct core *core, const struct core_event *event)
 {
     struct wire_cursor at = {
@@ -247,9 +262,17 @@ static void take_unreadable(struct core *core, const struct core_event *event)
     core->counters.malformed++;
     wire_get_bytes(&at, 7);
     const uint64_t link = wire_get_u64(&at);
-    if (at.bad || link == 0 || version == WIRE_VERSION)
+    if (at.bad || link == 0)
         return;
-    core_refuse(core, event, link, WIRE_REASON_VERSION, "this broker speaks protocol version 1");
+    const bool newer = version != WIRE_VERSION;
+    const enum wire_reason reason = newer ? WIRE_REASON_VERSION : WIRE_REASON_FRAME;
+    const char *text =
+        newer ? "this broker speaks protocol version 1" : "a frame whose type or flags are unknown";
+    struct peer *peer = find_peer(core, event, link);
+    if (peer != NULL)
+        peer_refuse(core, peer, reason, text);
+    else
+        core_refuse(core, event, link, reason, text);
 }
 
 static void take_frame(struct core *core, const struct core_event *event)

@@ -178,6 +178,8 @@ static int receive_message(struct loop *loop, struct port *port)
 
     if (route_result != 0 && route_result != -EPROTO)
         return route_result;
+    if (loop->meter != NULL)
+        meter_message(loop->meter, port->role);
     if (route_result == 0 && zframe_receive(port->socket, &frame, &more) != 0)
         return 0;
     if (skip_rest(port->socket, more) || route_result != 0)

@@ -54,14 +54,22 @@ static const struct row {
 };
 
 struct meter {
+    struct metric *messages[WIRE_AGENT + 1]; /* by role */
     struct metric *metrics[COUNT_OF(rows)];
     uint64_t shown[COUNT_OF(rows)];
 };
 
 struct meter *meter_new(struct metrics *metrics)
 {
+    static const char help[] = "Messages that came through the socket of this role.";
     struct meter *meter = calloc(1, sizeof(*meter));
 
+    if (meter != NULL) {
+        meter->messages[WIRE_CLIENT] =
+            metrics_counter(metrics, "scoop_messages_total", "role=\"client\"", help);
+        meter->messages[WIRE_AGENT] =
+            metrics_counter(metrics, "scoop_messages_total", "role=\"worker\"", help);
+    }
     for (size_t i = 0; meter != NULL && i < COUNT_OF(rows); i++)
         meter->metrics[i] = rows[i].kind == COUNTER
                                 ? metrics_counter(metrics, rows[i].name, "", rows[i].help)
@@ -72,6 +80,11 @@ struct meter *meter_new(struct metrics *metrics)
 void meter_free(struct meter *meter)
 {
     free(meter);
+}
+
+void meter_message(struct meter *meter, enum wire_role role)
+{
+    metric_add(meter->messages[role], 1);
 }
 
 static uint64_t value_of(const struct row *row, const struct core_counters *counters)

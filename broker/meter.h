@@ -13,6 +13,9 @@ struct meter;
 NODISCARD struct meter *meter_new(struct metrics *metrics);
 void meter_free(struct meter *meter);
 
+/* Count one message that came through the socket of this role, whatever becomes of it. One thread. */
+void meter_message(struct meter *meter, enum wire_role role);
+
 /* Show these values from now on. One thread. */
 void meter_show(struct meter *meter, const struct core_counters *counters);
 

@@ -205,7 +205,7 @@ Test(wire, refuses_bytes_left_over)
     cr_assert_eq(read_records(&body, &hello, &task, &attempt), -EPROTO);
 }
 
-Test(wire, refuses_unknown_version_type_and_link_zero)
+Test(wire, refuses_unknown_version_type_flags_and_link_zero)
 {
     struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_PING, 1, 0);
     struct wire_header header;
@@ -213,7 +213,8 @@ Test(wire, refuses_unknown_version_type_and_link_zero)
     static const struct {
         size_t offset;
         uint8_t value;
-    } changes[] = {{0, 2}, {0, 0}, {1, 0}, {1, WIRE_TYPE_END}, {15, 0}};
+    } changes[] = {{0, 2}, {0, 0}, {1, 0}, {1, WIRE_TYPE_END}, {2, 1}, {3, WIRE_FLAG_RESEND},
+                   {15, 0}};
 
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         const uint8_t before = frame->data[changes[i].offset];

@@ -350,6 +350,49 @@ Test(core, refuses_frames_of_the_other_role_and_ends_the_link)
     finish(&w);
 }
 
+/* One byte of an ACK is other than it should be. */
+static void refuses_changed_byte(size_t at, uint8_t value)
+{
+    struct world w = given_world();
+    struct end *client = given_client(&w);
+    struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_ACK, client->link.id, 0);
+
+    frame->data[at] = value;
+    deliver(&w, client, frame);
+    cr_assert(client->refused);
+    cr_assert_eq(core_counters(w.core)->malformed, 1);
+    cr_assert_eq(core_counters(w.core)->sessions, 0);
+    finish(&w);
+}
+
+Test(core, refuses_another_version_and_ends_the_link)
+{
+    refuses_changed_byte(0, WIRE_VERSION + 1);
+}
+
+Test(core, refuses_an_unknown_type_and_ends_the_link)
+{
+    refuses_changed_byte(1, WIRE_TYPE_END);
+}
+
+Test(core, refuses_unknown_flags_and_ends_the_link)
+{
+    refuses_changed_byte(3, WIRE_FLAG_RESEND << 1);
+}
+
+Test(core, refuses_bytes_behind_a_frame_without_records)
+{
+    struct world w = given_world();
+    struct end *client = given_client(&w);
+    struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_ACK, client->link.id, 1);
+
+    wire_put_u8(frame, 0);
+    deliver(&w, client, frame);
+    cr_assert(client->refused);
+    cr_assert_eq(core_counters(w.core)->malformed, 1);
+    finish(&w);
+}
+
 Test(core, refuses_a_submit_with_a_number_out_of_order)
 {
     struct world w = given_world();
