@@ -14,6 +14,9 @@ def row(name, program, tests, **less):
 @pytest.mark.parametrize("program, tests", [
     row("A10", "broker", "core/leaves_nothing_of_a_session_that_ends"),
     row("B02", "broker", "core/blames_nobody_for_a_time_in_which_it_was_stopped_itself"),
+    row("H06", "broker", "admit/finds_a_door_that_was_left_open"),
+    row("J25", "rng", "rng/answers_503_and_no_zeros_without_entropy"),
+    row("J25", "rng", "rng/cuts_a_stream_when_entropy_fails_in_the_middle"),
     row("M01", "broker", "cancel/before_it_is_leased_says_never_ran_and_it_never_runs"),
     row("M02", "broker", "cancel/while_its_agent_has_not_begun_it_says_never_ran_when_the_agent_does"),
     row("M03", "broker", "cancel/while_it_runs_says_stopped_when_the_agent_has_killed_it"),

@@ -83,6 +83,7 @@ def test_expect_100_continue_is_answered_before_the_body(hasher):
         assert connection.send(b"abc").answer().body == digest(b"abc")
 
 
+@pytest.mark.fault("J05", "J07")
 @pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
 def test_two_gib_are_refused_before_the_body(hasher, expect):
     with Connection(hasher.address) as connection:
@@ -106,6 +107,7 @@ def test_a_client_that_sends_on_still_sees_the_413(start):
     assert ask(hasher.address, "POST", "/", b"x" * 1000).status == 200
 
 
+@pytest.mark.fault("J06")
 def test_endless_chunks_are_413_when_the_limit_is_passed(start):
     hasher = start("hasher", "--listen", "127.0.0.1:0", env={"HASHER_MAX_BYTES": "100000"})
     before = hasher.resident_bytes()
@@ -153,6 +155,7 @@ def test_a_body_that_breaks_off_leaves_the_service_well(hasher):
     assert ask(hasher.address, "POST", "/", b"abc").body == digest(b"abc")
 
 
+@pytest.mark.fault("J08")
 @pytest.mark.parametrize("method, target, status", [
     ("PUT", "/", 405), ("DELETE", "/", 405), ("POST", "/x", 404), ("GET", "/x", 404),
 ])

@@ -16,6 +16,11 @@ PROGRAM = pathlib.Path(binary("../tests/programs/damage"))
 SHA256 = hashlib.sha256(PROGRAM.read_bytes()).digest()
 
 
+def row(name, *values):
+    """A case of a row of docs/FAULTS.md; which one, may stand behind a '-'."""
+    return pytest.param(*values, id=name, marks=pytest.mark.fault(name[:3]))
+
+
 class Tasks:
     """Calls of the program's functions, one after the other or together."""
 
@@ -80,17 +85,17 @@ def tasks(broker, agent, tmp_path):
 
 
 @pytest.mark.parametrize("name, argument, evidence", [
-    pytest.param("raises", signal.SIGSEGV, "signal 11 (Segmentation fault); ", id="F01"),
-    pytest.param("raises", signal.SIGABRT, "signal 6 (Aborted); ", id="F02"),
-    pytest.param("raises", signal.SIGILL, "signal 4 (Illegal instruction); ", id="F03-ill"),
-    pytest.param("raises", signal.SIGFPE, "signal 8 (Floating point exception); ", id="F03-fpe"),
-    pytest.param("raises", signal.SIGBUS, "signal 7 (Bus error); ", id="F03-bus"),
-    pytest.param("exits", 0, "exit status 0; ", id="F04"),
-    pytest.param("exits", 7, "exit status 7; ", id="F05"),
-    pytest.param("exits", 112, "exit status 112; ", id="F05-as-if-it-were-damage"),
-    pytest.param("exits_in_thread", 9, "exit status 9; ", id="F06"),
-    pytest.param("recurses", 1, "signal 11 (Segmentation fault); ", id="F16"),
-    pytest.param("takes_stack", 1024, "signal 11 (Segmentation fault); ", id="F17"),
+    row("F01", "raises", signal.SIGSEGV, "signal 11 (Segmentation fault); "),
+    row("F02", "raises", signal.SIGABRT, "signal 6 (Aborted); "),
+    row("F03-ill", "raises", signal.SIGILL, "signal 4 (Illegal instruction); "),
+    row("F03-fpe", "raises", signal.SIGFPE, "signal 8 (Floating point exception); "),
+    row("F03-bus", "raises", signal.SIGBUS, "signal 7 (Bus error); "),
+    row("F04", "exits", 0, "exit status 0; "),
+    row("F05", "exits", 7, "exit status 7; "),
+    row("F05-as-if-it-were-damage", "exits", 112, "exit status 112; "),
+    row("F06", "exits_in_thread", 9, "exit status 9; "),
+    row("F16", "recurses", 1, "signal 11 (Segmentation fault); "),
+    row("F17", "takes_stack", 1024, "signal 11 (Segmentation fault); "),
 ])
 def test_the_end_of_its_process_is_a_crash_with_evidence_and_the_next_task_runs(tasks, name, argument, evidence):
     t = tasks()
@@ -102,7 +107,7 @@ def test_the_end_of_its_process_is_a_crash_with_evidence_and_the_next_task_runs(
     assert t.value("which") != pid
 
 
-@pytest.mark.parametrize("deaf", [pytest.param(0, id="F07"), pytest.param(1, id="F08")])
+@pytest.mark.parametrize("deaf", [row("F07", 0), row("F08", 1)])
 def test_a_function_that_spins_is_killed_at_its_limit_whatever_signals_it_ignores(tasks, deaf):
     t = tasks()
     pid = t.value("which")
@@ -113,6 +118,7 @@ def test_a_function_that_spins_is_killed_at_its_limit_whatever_signals_it_ignore
     assert t.value("which") != pid
 
 
+@pytest.mark.fault("F10")
 def test_F10_a_damaged_heap_ends_with_its_executor(tasks, tmp_path):
     t = tasks(environment={"ASAN_OPTIONS": f"abort_on_error=1:handle_abort=0:log_path={tmp_path}/report"})
     pid = t.value("which")
@@ -120,6 +126,7 @@ def test_F10_a_damaged_heap_ends_with_its_executor(tasks, tmp_path):
     assert t.value("which") != pid
 
 
+@pytest.mark.fault("F11")
 def test_F11_a_tree_of_processes_is_killed_with_its_executor(tasks):
     t = tasks()
     session = t.value("which")
@@ -137,6 +144,7 @@ def test_F11_a_tree_of_processes_is_killed_with_its_executor(tasks):
     eventually(lambda: not any(map(is_alive, seen)), "the end of all of them", 5)
 
 
+@pytest.mark.fault("F15")
 @pytest.mark.parametrize("byte", [0, 0xff, 0x100, 0x1ff])
 def test_F15_junk_in_the_shared_memory_is_a_crash_of_its_task(tasks, byte):
     t = tasks()
@@ -149,6 +157,7 @@ def test_F15_junk_in_the_shared_memory_is_a_crash_of_its_task(tasks, byte):
     assert t.agent.log.count("ev=executor_ended") == 1
 
 
+@pytest.mark.fault("F20")
 def test_F20_a_result_of_a_gigabyte_is_a_failure_that_names_the_limit(tasks):
     t = tasks()
     pid = t.value("which")
@@ -157,6 +166,7 @@ def test_F20_a_result_of_a_gigabyte_is_a_failure_that_names_the_limit(tasks):
     assert t.value("which") == pid
 
 
+@pytest.mark.fault("F24")
 def test_F24_a_poison_task_harms_none_of_ten_thousand_others(tasks):
     t = tasks(2)
     t.value("which")
@@ -172,6 +182,7 @@ def test_F24_a_poison_task_harms_none_of_ten_thousand_others(tasks):
 # ---- what is left behind ----
 
 
+@pytest.mark.fault("F13")
 def test_F13_who_closes_all_descriptors_has_its_executor_replaced_and_nobody_is_blamed(tasks):
     t = tasks()
     pid = t.value("which")
@@ -180,6 +191,7 @@ def test_F13_who_closes_all_descriptors_has_its_executor_replaced_and_nobody_is_
     assert t.reason() == "a function closed or replaced a descriptor that is not its own"
 
 
+@pytest.mark.fault("F14")
 def test_F14_a_file_in_the_place_of_the_bell_is_not_written_to(tasks, tmp_path):
     t = tasks()
     pid = t.value("which")
@@ -196,6 +208,7 @@ def test_who_leaves_most_descriptors_open_has_its_executor_replaced(tasks):
     assert t.reason() == "functions left more than half of the possible files open"
 
 
+@pytest.mark.fault("F23")
 def test_F23_who_leaves_a_thread_running_has_its_executor_replaced(tasks):
     t = tasks()
     pid = t.value("leaves_thread")
@@ -203,6 +216,7 @@ def test_F23_who_leaves_a_thread_running_has_its_executor_replaced(tasks):
     assert t.reason() == "a function left threads running"
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize("daemon", [pytest.param(0, id="child"), pytest.param(1, id="F12-daemon")])
 def test_a_process_that_is_left_behind_is_killed_with_its_executor(tasks, daemon):
     t = tasks()
@@ -217,6 +231,7 @@ STATES = ["folder", "umask", "signal-mask", "alarm", "locale", "locale-of-the-th
           "ignored-signals"]
 
 
+@pytest.mark.fault("F22")
 @pytest.mark.parametrize("state", [pytest.param(i, id=f"F22-{name}") for i, name in enumerate(STATES)])
 def test_what_a_function_changed_is_set_back_before_a_later_task(tasks, state):
     t = tasks()
@@ -258,6 +273,7 @@ def test_what_others_leaked_is_not_blamed_on_the_task_that_runs(tasks):
     assert "task_crashed" not in t.agent.log
 
 
+@pytest.mark.fault("F09")
 def test_F09_who_leaks_has_its_executor_replaced_and_no_task_is_lost(tasks):
     t = tasks(1, "--task-memory", "200M")
     pids = {t.value("leaks", 20) for _ in range(30)}

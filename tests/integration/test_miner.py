@@ -164,6 +164,7 @@ def test_requests_that_fail_together_lengthen_the_pause_once(mine, services, red
     assert int(miner.wait_for("ev=peer_up peer=rng")["failures"]) < 8
 
 
+@pytest.mark.fault("K01", "K02")
 @pytest.mark.tsan
 def test_no_loop_is_lost_or_counted_twice_when_redis_dies(mine, redis):
     miner = mine("--concurrency", "8")
@@ -183,6 +184,7 @@ def failures(miner):
     return metric(miner.address, "miner_redis_failures_total")
 
 
+@pytest.mark.fault("K09", short="stopped for seconds, not 30")
 def test_no_loop_is_counted_twice_when_redis_hangs(mine, redis):
     miner = mine("--concurrency", "4")
     for _ in range(2):
@@ -240,6 +242,7 @@ class ReplyThief:
                 near.sendall(replies)
 
 
+@pytest.mark.fault("K13")
 @pytest.mark.tsan
 def test_no_loop_is_counted_twice_when_a_reply_is_lost(mine, redis):
     thief = ReplyThief(redis.port)
@@ -425,6 +428,7 @@ def test_a_password_comes_from_the_url(mine, locked):
     check_books(miner, locked)
 
 
+@pytest.mark.fault("K05")
 def test_a_wrong_password_is_named_and_can_be_put_right(mine, locked, tmp_path):
     path = password_file(tmp_path, "abracadabra")
     miner = mine(url=locked.url, env={"REDIS_PASSWORD_FILE": str(path)})

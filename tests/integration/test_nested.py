@@ -39,6 +39,7 @@ def test_without_a_broker_children_are_computed_at_once(program, argument, numbe
     assert run(f"examples/{program}", argument).stdout.strip() == number
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("slots", [1, 2])
 def test_a_hundred_tasks_that_wait_for_each_other_take_no_slot(slots):
     assert nested("chain", 100, slots) == "ok 100 attempts=1"
@@ -144,6 +145,7 @@ def output_of(program, timeout=60):
     return program.lines[-1].strip()
 
 
+@pytest.mark.fault("F26")
 def test_when_a_parent_dies_its_children_are_revoked_and_it_runs_again(cluster):
     cluster.start_worker(slots=2)
     program = cluster.start_program("../tests/programs/nested", "pair", 1000)

@@ -208,6 +208,7 @@ def test_the_value_belongs_to_that_task(cluster):
 # ---- 5. Crashes. ----
 
 
+@pytest.mark.fault("F01")
 @pytest.mark.tsan
 def test_a_crashing_task_is_stopped_after_three_tries(cluster):
     results = ends(cluster.start_client(100, 5, 13, "crash"))
@@ -227,6 +228,7 @@ def test_a_crashing_task_is_stopped_and_its_neighbours_do_not_run_again(cluster)
     assert {number: times for number, times in cluster.times_run().items() if times != 1} == {1500: 3}
 
 
+@pytest.mark.fault("F04", "F05")
 def test_a_task_that_ends_its_executor_is_stopped_like_a_crashing_one(cluster):
     results = ends(cluster.start_client(1000, 0, 500, "exit"))
     bad = results.pop(500)

@@ -53,6 +53,7 @@ def test_two_draws_differ(rng):
     assert ask(rng.address, "GET", "/32").body != ask(rng.address, "GET", "/32").body
 
 
+@pytest.mark.fault("J21")
 @pytest.mark.parametrize("target", [
     "/-1", "/+5", "/1.5", "/0x10", "/32/", "/abc", "/%2d1", "/32%00", "/%zz", "/%3", "//32",
     "/32%2f", "/1e3", "/%d9%a3", "/../32", "*",
@@ -64,6 +65,7 @@ def test_everything_else_is_404(rng, target):
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.fault("J08")
 @pytest.mark.parametrize("method, target", [
     ("POST", "/32"), ("PUT", "/"), ("DELETE", "/32"), ("OPTIONS", "/"), ("PATCH", "/0"),
     ("POST", "/health"),
@@ -74,6 +76,7 @@ def test_a_wrong_method_is_405_and_told_the_right_ones(rng, method, target):
     assert answer.headers["allow"] == "GET, HEAD"
 
 
+@pytest.mark.fault("J21")
 @pytest.mark.parametrize("target", [
     "/67108865", "/99999999999", "/" + "9" * 40, "/" + "0" * 30 + "67108865",
 ])
@@ -137,6 +140,7 @@ def test_http_1_1_keeps_the_connection(rng):
             assert "connection" not in connection.answer().headers
 
 
+@pytest.mark.fault("J19")
 def test_pipelined_requests_are_answered_in_order(rng):
     with Connection(rng.address) as connection:
         connection.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: t\r\n\r\n" % n for n in range(100)))
@@ -157,8 +161,13 @@ AMBIGUOUS = {
     "space before colon": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length : 3\r\n\r\nabc",
     "signed length": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: +3\r\n\r\nabc",
     "hexadecimal length": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 0x3\r\n\r\nabc",
+    "length of 2^64": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551616\r\n\r\n",
+    "negative length": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
     "list of lengths": b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 3, 3\r\n\r\nabc",
     "unknown coding": b"GET / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: xchunked\r\n\r\n",
+    "a coding behind a vertical tab": b"GET / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: \x0bchunked\r\n\r\n",
+    "two fields of codings": b"GET / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
+                             b"Transfer-Encoding: identity\r\n\r\n",
     "two codings": b"GET / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
     "chunks in 1.0": b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
@@ -186,17 +195,39 @@ AMBIGUOUS = {
 }
 
 
-@pytest.mark.parametrize("name", AMBIGUOUS)
+# Of docs/FAULTS.md.
+ROWS = {
+    "J09": ["length and coding"],
+    "J10": ["two lengths", "two lengths, the second 0"],
+    "J11": ["space before colon"],
+    "J12": ["signed length", "hexadecimal length", "list of lengths", "length of 2^64", "negative length"],
+    "J13": ["unknown coding", "two codings", "chunks in 1.0", "a coding behind a vertical tab",
+            "two fields of codings"],
+    "J14": ["no CR at all", "no CR after the request line", "no CR after a field", "no CR in the empty line",
+            "CR in a value"],
+    "J15": ["folded field", "folded by a tab", "folded coding", "folded before the first field"],
+    "J16": ["zero byte in a value", "zero byte in the target", "control character in a value", "DEL in a value"],
+    "J17": ["two hosts"],
+    "J20": ["two spaces", "space in the target"],
+}
+
+
+def rows_of(name):
+    return [pytest.mark.fault(row) for row, names in ROWS.items() if name in names]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=rows_of(name)) for name in AMBIGUOUS])
 def test_what_is_ambiguous_is_400_and_closes(rng, name):
     with Connection(rng.address) as connection:
         connection.send(AMBIGUOUS[name] + b"GET /32 HTTP/1.1\r\nHost: t\r\n\r\n")
         answer = connection.answer()
-        assert answer.status == 400
+        assert answer.status == (413 if name == "length of 2^64" else 400)
         assert answer.headers["connection"] == "close"
         # libmicrohttpd 0.9.75 repeats the head of its own 400 for a bad length; nothing is served.
         assert b" 200 " not in answer.body + connection.rest()
 
 
+@pytest.mark.fault("J18")
 @pytest.mark.parametrize("fields", [
     b"", b"X:\r\n", b"X:y\r\n", b"X: \t y \t \r\n", b"X: \xe4\xff\r\n", b"Cookie: a=b; c=\"d\"\r\n", b"!#$%&'*+-.^_`|~: x\r\n",
     b"Content-Length: 00\r\n", b"".join(b"X-%d: %s\r\n" % (n, b"y" * n) for n in range(100)),
@@ -209,6 +240,40 @@ def test_what_is_unusual_and_clear_is_served(rng, fields):
         for request in requests:
             connection.send(request)
             assert connection.answer(head_only=request.startswith(b"\r\nHEAD")).status == 200
+
+
+# What is no request line, and what it is answered with. Where libmicrohttpd finds no blank in it, the connection is
+# closed without a word.
+JUNK = [(line, status) for status, lines in {
+    400: ["GET", "GET /", "GET / ", " GET / HTTP/1.1", "\tGET / HTTP/1.1", "GET / HTTP/1.1 ", "GET / HTTP/1.1 x", "GET / HTTP",
+          "GET / HTTP/", "GET / HTTP/1", "GET / HTTP/1.", "GET / HTTP/.1", "GET / HTTP/x.y", "GET / http/1.1", "GET / HTTPS/1.1",
+          "GET / HTTP/1.1.1", "GET / HTTP/11", "GET / HTTP/01.1", "GET / HTTP/1.10", "GET / HTTP/+1.1", "GET / HTTP/-1.1",
+          "GET / HTTP/1,1", "GET / 1.1", "GET / FTP/1.1", "GET\t/\tHTTP/1.1", "GET\x0b/ HTTP/1.1", "G\0ET / HTTP/1.1",
+          "G(T / HTTP/1.1", "G:T / HTTP/1.1", "{} / HTTP/1.1", "\xc7ET / HTTP/1.1", "GET /\x7f HTTP/1.1", "GET /\x01 HTTP/1.1",
+          ": / HTTP/1.1", "/ GET HTTP/1.1", "HTTP/1.1 GET /", "HTTP/1.1 200 OK", "SSH-2.0-x", "*1", "PING", "\x16\x03\x01"],
+    505: ["GET / HTTP/0.9", "GET / HTTP/2.0", "GET / HTTP/3.0", "GET / HTTP/9.9", "PRI * HTTP/2.0"],
+    405: ["get / HTTP/1.1", "Get / HTTP/1.1", "GETT / HTTP/1.1", "TRACE / HTTP/1.1", "CONNECT / HTTP/1.1", "X / HTTP/1.1",
+          "!#$%&'*+-.^_`|~ / HTTP/1.1", "M-SEARCH / HTTP/1.1", "DELETE / HTTP/1.1", "PROPFIND / HTTP/1.1"],
+}.items() for line in lines]
+
+
+@pytest.mark.fault("J20", weaker="a line that is nothing like a request is closed without an answer")
+@pytest.mark.parametrize("status", [400, 405, 505])
+def test_junk_for_a_request_line_has_one_answer_that_says_so(rng, status):
+    wrong = []
+    for line in (line for line, wanted in JUNK if wanted == status):
+        with Connection(rng.address) as connection:
+            connection.send(line.encode("latin-1") + b"\r\nHost: t\r\nConnection: close\r\n\r\n")
+            try:
+                answer = connection.answer()
+                rest = connection.rest()
+            except EOFError:
+                if status != 400 or connection.pending:
+                    wrong.append((line, connection.pending))
+                continue
+            if answer.status != status or rest:
+                wrong.append((line, answer, rest))
+    assert not wrong
 
 
 def test_a_body_where_none_belongs_is_413_and_closes(rng):

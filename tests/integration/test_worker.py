@@ -433,6 +433,7 @@ def test_a_stopped_executor_is_killed_at_its_limit(broker, agent):
     assert broker.wait_for([1], 5)[0].kind == TIMEOUT
 
 
+@pytest.mark.fault("F21")
 def test_a_revoked_task_is_killed_or_dropped(broker, agent):
     process = agent(1)
     f = broker.function("command", VARIABLE, VARIABLE)
