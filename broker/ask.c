@@ -69,7 +69,7 @@ void ask_refuse_all(struct core *core, struct task_list *list, const char *text)
     }
 }
 
-static void wait_in(struct task *task, struct task_list *list)
+void ask_wait_in(struct task *task, struct task_list *list)
 {
     task_list_push_back(list, task);
     task->asked = list;
@@ -77,8 +77,7 @@ static void wait_in(struct task *task, struct task_list *list)
 
 /* ---- the journal's state ---- */
 
-/* Why nothing can be journaled, or not soon; NULL: it can. */
-static const char *trouble(const struct core *core, char text[300])
+const char *ask_trouble(const struct core *core, char text[300])
 {
     const struct durables *all = &core->durables;
     const bool patient = core->now_ms - all->down_ms < DURABLE_PATIENCE_MS;
@@ -106,6 +105,10 @@ static void refuse_unaccepted(struct core *core, const char *why)
         if (d->retried)
             continue; /* it was accepted once: it is tried again, only later */
         ask_refuse_all(core, &d->waiters, why);
+        if (d->constant != NULL) {
+            constants_withdraw(core, d->constant);
+            continue;
+        }
         ledger_write_forget(core, d->id);
         durable_forget(core, d);
     }
@@ -114,7 +117,7 @@ static void refuse_unaccepted(struct core *core, const char *why)
 void ask_impatient(struct core *core)
 {
     char text[300];
-    const char *why = trouble(core, text);
+    const char *why = ask_trouble(core, text);
 
     if (why == NULL)
         return;
@@ -140,13 +143,13 @@ static bool is_over_limit(struct core *core, struct task *task)
     const struct durables *all = &core->durables;
 
     if (core->counters.durable < DURABLE_TASKS_MAX &&
-        all->body_bytes + task->argument_bytes <= DURABLE_BYTES_MAX)
+        all->body_bytes - all->constant_bytes + task->argument_bytes <= DURABLE_BYTES_MAX)
         return false;
     ask_refuse(core, task,
                "the broker keeps %llu durable tasks with %llu MiB already: wait for results, "
                "and forget them",
                (unsigned long long)core->counters.durable,
-               (unsigned long long)(all->body_bytes >> 20));
+               (unsigned long long)((all->body_bytes - all->constant_bytes) >> 20));
     return true;
 }
 
@@ -200,7 +203,7 @@ static void submit_new(struct core *core,
     if (after.size != 0 && !tie(core, task, d, after))
         return;
     ledger_write(core, d);
-    wait_in(task, &d->submitters);
+    ask_wait_in(task, &d->submitters);
 }
 
 /* The ids of what it waits for: a count of 32 bits, and so many. */
@@ -225,10 +228,10 @@ static void take_submit(
         what == ASK_SUBMIT_AFTER ? read_after(c) : (struct wire_bytes){NULL, 0};
     struct durable *d = durable_find(core, id);
     char text[300];
-    const char *why = trouble(core, text);
+    const char *why = ask_trouble(core, text);
 
     if (d != NULL && d->state == DURABLE_ACCEPTING)
-        wait_in(task, &d->submitters);
+        ask_wait_in(task, &d->submitters);
     else if (d != NULL)
         take_again(core, task, d);
     else if (c->bad)
@@ -257,7 +260,7 @@ static void take_wait(struct core *core, struct task *task, uint64_t id)
     else if (d->state != DURABLE_ENDING && ties_are_stuck(d->ties))
         durable_answer_stuck(core, d, task);
     else
-        wait_in(task, &d->waiters);
+        ask_wait_in(task, &d->waiters);
 }
 
 /* What is not there is forgotten. */
@@ -311,7 +314,7 @@ static void take_retry(struct core *core, struct task *task, uint64_t id)
 {
     struct durable *d = durable_find(core, id);
     char text[300];
-    const char *why = trouble(core, text);
+    const char *why = ask_trouble(core, text);
 
     if (d == NULL) {
         refuse_unknown(core, task, id);
@@ -325,7 +328,7 @@ static void take_retry(struct core *core, struct task *task, uint64_t id)
     } else if (d->state == DURABLE_DONE && durable_retry(core, d) != 0) {
         ask_refuse(core, task, "the broker is out of memory");
     } else {
-        wait_in(task, &d->submitters);
+        ask_wait_in(task, &d->submitters);
     }
 }
 
@@ -334,7 +337,7 @@ static void take_forgive(struct core *core, struct task *task, uint64_t id)
 {
     struct durable *d = durable_find(core, id);
     char text[300];
-    const char *why = trouble(core, text);
+    const char *why = ask_trouble(core, text);
 
     if (d == NULL) {
         refuse_unknown(core, task, id);
@@ -348,7 +351,7 @@ static void take_forgive(struct core *core, struct task *task, uint64_t id)
     } else {
         if (!d->forgiven)
             durable_forgive(core, d);
-        wait_in(task, &d->submitters);
+        ask_wait_in(task, &d->submitters);
     }
 }
 
@@ -384,17 +387,46 @@ static void take(struct core *core, struct task *task)
     }
 }
 
-static void ask_for_durable(struct core *core, struct task *task)
+bool ask_is_early(struct core *core, struct task *task)
 {
     char text[300];
-    const char *why = trouble(core, text);
+    const char *why = NULL;
 
-    if (core->durables.open)
-        take(core, task);
-    else if (why != NULL)
+    if (core->durables.open || core->durables.session == NULL)
+        return false;
+    why = ask_trouble(core, text);
+    if (why != NULL)
         ask_refuse(core, task, "%s", why);
     else
-        wait_in(task, &core->durables.early);
+        ask_wait_in(task, &core->durables.early);
+    return true;
+}
+
+static void ask_for_durable(struct core *core, struct task *task)
+{
+    if (core->durables.session == NULL)
+        ask_refuse(core, task, "%s", NO_JOURNAL);
+    else if (!ask_is_early(core, task))
+        take(core, task);
+}
+
+/* A task that stands in no list. */
+static void answer(struct core *core, struct task *task)
+{
+    switch (core->function_by_number[task->function]->ask) {
+    case ASK_SET: constants_set(core, task); return;
+    case ASK_GET: constants_get(core, task); return;
+    case ASK_UNSET: constants_unset(core, task); return;
+    case ASK_SUBMIT:
+    case ASK_SUBMIT_AFTER:
+    case ASK_FORGIVE:
+    case ASK_WAIT:
+    case ASK_FORGET:
+    case ASK_CANCEL:
+    case ASK_RETRY:
+    case ASK_LIST: ask_for_durable(core, task); return;
+    case ASK_NOTHING: return;
+    }
 }
 
 void ask(struct core *core, struct task *task, bool has_inputs)
@@ -412,20 +444,7 @@ void ask(struct core *core, struct task *task, bool has_inputs)
                    "copies");
         return;
     }
-    switch (core->function_by_number[task->function]->ask) {
-    case ASK_SET: constants_set(core, task); return;
-    case ASK_GET: constants_get(core, task); return;
-    case ASK_UNSET: constants_unset(core, task); return;
-    case ASK_SUBMIT:
-    case ASK_SUBMIT_AFTER:
-    case ASK_FORGIVE:
-    case ASK_WAIT:
-    case ASK_FORGET:
-    case ASK_CANCEL:
-    case ASK_RETRY:
-    case ASK_LIST: ask_for_durable(core, task); return;
-    case ASK_NOTHING: return;
-    }
+    answer(core, task);
 }
 
 void ask_early(struct core *core)
@@ -437,6 +456,7 @@ void ask_early(struct core *core)
         struct task *task = early.head;
 
         task_list_remove(&early, task);
-        take(core, task);
+        task->asked = NULL;
+        answer(core, task);
     }
 }

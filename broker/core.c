@@ -494,8 +494,8 @@ void core_free(struct core *core)
     core->now_ms = INT64_MAX;
     forget_former(core);
     forget_revoked(core);
+    constants_fini(core); /* some have an entry in the journal's list */
     durables_fini(core);
-    constants_fini(core);
     classes_fini(core);
     functions_fini(core);
     timers_fini(&core->timers);

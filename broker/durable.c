@@ -187,6 +187,34 @@ struct durable *durable_new(struct core *core, uint64_t id, struct blob *body)
     return d;
 }
 
+struct durable *
+durable_for_constant(struct core *core, struct constant *constant, struct blob *body, bool in)
+{
+    struct durable *d = calloc(1, sizeof(*d));
+
+    if (d == NULL) {
+        blob_unref(body);
+        return NULL;
+    }
+    d->constant = constant;
+    d->state = in ? DURABLE_DONE : DURABLE_ACCEPTING;
+    core->durables.accepting += !in;
+    core->durables.constant_bytes += body->size;
+    set_body(core, d, body);
+    return d;
+}
+
+void durable_free_constant(struct core *core, struct durable *d)
+{
+    struct durables *all = &core->durables;
+
+    ledger_remove(core, d);
+    all->accepting -= d->state == DURABLE_ACCEPTING;
+    all->constant_bytes -= d->body->size;
+    all->body_bytes -= d->body->size;
+    free_durable(d);
+}
+
 int durable_restore(struct core *core,
                     struct durable *d,
                     const struct record *record,
@@ -382,8 +410,11 @@ void durable_expire(struct core *core, struct durable *d)
 static void accepted(struct core *core, struct durable *d)
 {
     core->durables.accepting--;
+    if (d->constant != NULL)
+        d->state = DURABLE_DONE; /* it may be read now */
     answer_well(core, &d->submitters);
-    durable_start(core, d);
+    if (d->constant == NULL)
+        durable_start(core, d);
 }
 
 void durable_confirm(struct core *core, struct durable *d)

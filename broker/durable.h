@@ -51,9 +51,10 @@ struct durable {
     struct ties *ties;         /* owned; what it waits for; NULL: nothing */
     struct tie *takers;        /* of those that wait for it; utlist DL */
     struct durable *work_next; /* see ties.c */
+    struct constant *constant; /* its entry is this, and no task, and has no id; borrowed */
     struct task *task;         /* while LIVE; borrowed; NULL: there was no memory for it yet */
-    struct task_list
-        submitters;           /* asked to submit it, while ACCEPTING; to forgive it, while ENDING */
+    /* Asked to submit it, while ACCEPTING; to forgive it, while ENDING. */
+    struct task_list submitters;
     struct task_list waiters; /* asked for its outcome */
     int64_t ended_ms;
     struct durable *prev; /* all, by position */
@@ -70,9 +71,10 @@ struct durables {
     struct durable *oldest;  /* list by position */
     /* The first whose newest record is not known to be in the journal. */
     struct durable *unconfirmed;
-    struct durable *done; /* list by ended_ms */
-    uint64_t body_bytes;  /* of all */
-    uint64_t accepting;   /* of them, ACCEPTING */
+    struct durable *done;    /* list by ended_ms */
+    uint64_t body_bytes;     /* of all, and of constants */
+    uint64_t constant_bytes; /* of these */
+    uint64_t accepting;      /* of them, ACCEPTING */
     int64_t keep_ms;
     /* The journal. */
     enum core_journal state;
@@ -101,6 +103,12 @@ struct durable *durable_find(const struct core *core, uint64_t id);
 /* A new one, whose TASK record has this body (taken): ACCEPTING, once the caller has written it. NULL:
  * out of memory. */
 NODISCARD struct durable *durable_new(struct core *core, uint64_t id, struct blob *body);
+/* An entry of the journal for a constant, whose CONSTANT record is its body (taken): ACCEPTING, once the caller
+ * has written it; `in`: it was read from there, DONE. NULL: out of memory. */
+NODISCARD struct durable *
+durable_for_constant(struct core *core, struct constant *constant, struct blob *body, bool in);
+/* The constant is no more. */
+void durable_free_constant(struct core *core, struct durable *d);
 /* From the journal: a TASK or DONE record of it (d is NULL: the first), with a body of its own
  * (taken; NULL: out of memory). Its task comes later. -ENOMEM. */
 NODISCARD int durable_restore(struct core *core,
@@ -137,6 +145,8 @@ void durables_turn(struct core *core);
 void ledger_write(struct core *core, struct durable *d);
 /* Append FORGET. */
 void ledger_write_forget(struct core *core, uint64_t id);
+/* Append UNSET. */
+void ledger_write_unset(struct core *core, struct wire_bytes name);
 /* Take it out of the list by position. */
 void ledger_remove(struct core *core, struct durable *d);
 /* The journal's events. */
@@ -172,6 +182,13 @@ void ask(struct core *core, struct task *task, bool has_inputs);
 /* Answer one that stands in no list. */
 void ask_answer(struct core *core, struct task *task, const struct wire_attempt *outcome);
 void ask_refuse(struct core *core, struct task *task, const char *format, ...) PRINTF(3, 4);
+/* Have it stand in this list until it is answered. */
+void ask_wait_in(struct task *task, struct task_list *list);
+/* Why nothing can be journaled, or not soon; NULL: it can. */
+const char *ask_trouble(const struct core *core, char text[300]);
+/* What was kept before this broker's start is not known yet: the task waits for that, or is refused when it takes
+ * long. False: it is known, or there is no journal. */
+bool ask_is_early(struct core *core, struct task *task);
 /* All of a list. */
 void ask_refuse_all(struct core *core, struct task_list *list, const char *text);
 /* The journal is open: those who came too early. */

@@ -92,14 +92,19 @@ static void move_to_end(struct core *core, struct durable *d, uint64_t position)
         all->unconfirmed = d;
 }
 
+static enum record_type type_of(const struct durable *d)
+{
+    if (d->constant != NULL)
+        return RECORD_CONSTANT;
+    return d->state == DURABLE_ENDING || d->state == DURABLE_DONE ? RECORD_DONE : RECORD_TASK;
+}
+
 void ledger_write(struct core *core, struct durable *d)
 {
-    const bool ended = d->state == DURABLE_ENDING || d->state == DURABLE_DONE;
-
     if (make_room(core, bytes_of(d)) != 0) {
         core->durables.rewrite = true;
     } else {
-        put_head(core, ended ? RECORD_DONE : RECORD_TASK, d->id, d->body->size);
+        put_head(core, type_of(d), d->id, d->body->size);
         wire_put_bytes(core->durables.batch, d->body->data, d->body->size);
         put_after(core, d);
         if (d->forgiven)
@@ -113,6 +118,15 @@ void ledger_write_forget(struct core *core, uint64_t id)
     /* Without memory it is forgotten later: it comes back with the next start, and goes again. */
     if (make_room(core, RECORD_HEAD_BYTES) == 0)
         put_head(core, RECORD_FORGET, id, 0);
+}
+
+void ledger_write_unset(struct core *core, struct wire_bytes name)
+{
+    if (make_room(core, RECORD_HEAD_BYTES + 2 + name.size) != 0)
+        return; /* likewise */
+    put_head(core, RECORD_UNSET, 0, 2 + name.size);
+    wire_put_u16(core->durables.batch, (uint16_t)name.size);
+    wire_put_bytes(core->durables.batch, name.data, name.size);
 }
 
 /* ---- what is in ---- */
@@ -178,7 +192,8 @@ static void rewrite(struct core *core)
 static void compact(struct core *core)
 {
     struct durables *all = &core->durables;
-    const uint64_t heads = HASH_COUNT(all->by_id) * 3 * RECORD_HEAD_BYTES;
+    const uint64_t heads =
+        (HASH_COUNT(all->by_id) * 3 + core->counters.constants) * RECORD_HEAD_BYTES;
     const uint64_t most = 2 * (all->body_bytes + heads) + SLACK_BYTES;
     const uint64_t end = all->written_bytes + COMPACT_BYTES;
 
@@ -230,6 +245,14 @@ static void replay_record(struct core *core, uint64_t position, const struct rec
     struct durable *d = durable_find(core, record->id);
 
     core->durables.written_bytes += RECORD_HEAD_BYTES + record->body.size;
+    if (record->type == RECORD_UNSET)
+        constants_lose(core, record->body);
+    if (record->type == RECORD_CONSTANT) {
+        d = constants_restore(core, record->body, copy_of(record->body));
+        if (d != NULL)
+            move_to_end(core, d, position);
+        return;
+    }
     if (record->type == RECORD_FORGET && d != NULL)
         durable_forget(core, d);
     if (record->type == RECORD_AFTER || record->type == RECORD_FORGIVEN)

@@ -70,7 +70,7 @@ static int put_entries(const struct core *core,
 
     for (const struct durable *d = core->durables.oldest; d != NULL && *count < query->most;
          d = d->next) {
-        if (!describe(core, d, query->failed_only, &entry))
+        if (d->constant != NULL || !describe(core, d, query->failed_only, &entry))
             continue;
         if (durable_put_entry(answer, &entry) != 0)
             return -ENOMEM;

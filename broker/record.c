@@ -152,3 +152,34 @@ int record_get_done(const struct blob *body, struct wire_attempt *out, struct wi
         *task = rest;
     return out->outcome < WIRE_OUTCOME_END ? wire_read_ok(&c) : -EPROTO;
 }
+
+static void put_text(struct blob *body, struct wire_bytes text)
+{
+    wire_put_u16(body, (uint16_t)text.size);
+    wire_put_bytes(body, text.data, text.size);
+}
+
+struct blob *record_constant_body(const struct record_constant *constant)
+{
+    struct blob *body = blob_new(sizeof(uint64_t) + 2 + constant->setter.size + 2 +
+                                 constant->name.size + constant->value.size);
+
+    if (body == NULL)
+        return NULL;
+    wire_put_u64(body, constant->incarnation);
+    put_text(body, constant->setter);
+    put_text(body, constant->name);
+    wire_put_bytes(body, constant->value.data, constant->value.size);
+    return body;
+}
+
+int record_get_constant(struct wire_bytes body, struct record_constant *out)
+{
+    struct wire_cursor c = wire_cursor_of(body.data, body.size);
+
+    out->incarnation = wire_get_u64(&c);
+    out->setter = wire_get_text(&c);
+    out->name = wire_get_text(&c);
+    out->value = wire_get_bytes(&c, (size_t)(c.end - c.at));
+    return wire_read_ok(&c);
+}

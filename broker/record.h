@@ -28,6 +28,8 @@ enum record_type {
     RECORD_FORGET,   /* nobody will ask for it any more */
     RECORD_AFTER, /* behind its TASK or DONE: what it waits for; the body is their ids, u64 each */
     RECORD_FORGIVEN, /* behind its DONE: what waits for it goes on without it */
+    RECORD_CONSTANT, /* a constant is kept; the id is 0 */
+    RECORD_UNSET,    /* it is no more; the id is 0, the body its name as text */
     RECORD_TYPE_END,
 };
 
@@ -78,5 +80,19 @@ record_done_body(const struct wire_attempt *outcome, uint16_t attempts, const st
  * TASK record is. 0 or -EPROTO. */
 NODISCARD int
 record_get_done(const struct blob *body, struct wire_attempt *out, struct wire_bytes *task);
+
+/* CONSTANT: u64 incarnation of the client that set it, text who that was, text name, and the value up to the
+ * end. */
+struct record_constant {
+    uint64_t incarnation;
+    struct wire_bytes setter;
+    struct wire_bytes name;
+    struct wire_bytes value;
+};
+
+/* Owned by the caller; NULL: out of memory. */
+NODISCARD struct blob *record_constant_body(const struct record_constant *constant);
+/* Views into the body. 0 or -EPROTO. */
+NODISCARD int record_get_constant(struct wire_bytes body, struct record_constant *out);
 
 #endif

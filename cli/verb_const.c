@@ -17,8 +17,8 @@ static const struct setting rows[] = {
 static const struct settings settings = {
     .program = "scoop const",
     .about =
-        "Sets a constant that programs read by scoop_constant(), until it is unset or the broker "
-        "ends.\n"
+        "Sets a constant that programs read by scoop_constant(), until it is unset; a broker "
+        "without\n--journal keeps it until it ends.\n"
         "A constant is set once: the exit code is 1 when there is one of this name. Without VALUE\n"
         "it is read from standard input. 'get' writes the value as it is.",
     .operands = "set|get|unset NAME [VALUE]",

@@ -666,13 +666,15 @@ scoop_constant_set(scoop_session *session, const char *name, const void *data, s
 SCOOP_API enum scoop_status
 scoop_constant(scoop_session *session, const char *name, struct scoop_bytes *out);
 
-/* Set one that does not end with this session: the broker keeps it until somebody unsets it, or the
- * broker itself ends. Errors: as above; SCOOP_NO_BROKER also when none is set. */
+/* Set one that does not end with this session: the broker keeps it until somebody unsets it; over its own
+ * end, too, if it was started with --journal, and then this call waits until the constant is in the journal.
+ * Without a journal it ends with the broker. Errors: as above; SCOOP_REFUSED also when the journal is full or
+ * does not answer, SCOOP_NO_BROKER when no broker is set. */
 SCOOP_API enum scoop_status
 scoop_constant_keep(scoop_session *session, const char *name, const void *data, size_t size);
 
 /* Unset one that is kept; its name is free then. SCOOP_REFUSED: there is none, or it belongs to a
- * session. */
+ * session. A broker that is killed in the same moment may keep it still: look, or unset it again. */
 SCOOP_API enum scoop_status scoop_constant_unset(scoop_session *session, const char *name);
 
 /* ---- large values for many tasks ----

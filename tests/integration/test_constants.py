@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from programs import binary, eventually, run
+from redis_server import RedisServer
 
 HOST = os.uname().nodename
 NAME = "../tests/programs/constants"
@@ -14,23 +15,34 @@ FOLDER = pathlib.Path(PROGRAM).parent
 
 
 class Cluster:
-    def __init__(self, start, folder):
+    def __init__(self, start, folder, *options):
         folder.mkdir(mode=0o700)
         self.start = start
         self.url = f"ipc://{folder}/client"
         self.workers_url = f"ipc://{folder}/worker"
+        self.options = options
         self.start_broker()
         self.worker = start("scoop-worker", "run", "--broker", self.workers_url, "--slots", 2, "--programs", FOLDER,
                             "--grace-ms", "0", ready=None)
 
     def start_broker(self):
-        self.broker = self.start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers_url)
+        self.broker = self.start("scoop-broker", "--client-listen", self.url, "--worker-listen", self.workers_url,
+                                 *self.options)
 
     def begin(self, *arguments):
         return self.start(NAME, *arguments, env={"SCOOP_BROKER": self.url}, ready=None)
 
     def program(self, *arguments):
         return run(NAME, *arguments, env={"SCOOP_BROKER": self.url})
+
+    def const(self, *words, text=""):
+        return run("scoop", "const", *words, stdin=text, env={"SCOOP_BROKER": self.url})
+
+    def kill_broker(self):
+        links = self.worker.log.count(" ev=link_open ")
+        self.broker.kill()
+        self.start_broker()
+        eventually(lambda: self.worker.log.count(" ev=link_open ") > links, "the worker has a link again")
 
 
 @pytest.fixture
@@ -112,10 +124,33 @@ def test_a_session_ends_when_another_one_has_taken_its_constant(cluster):
     cluster.worker.stop()
 
 
-def test_scoop_const_keeps_a_constant_until_it_is_unset(cluster):
-    def const(*words, text=""):
-        return run("scoop", "const", *words, stdin=text, env={"SCOOP_BROKER": cluster.url})
+@pytest.fixture
+def redis(tmp_path):
+    (tmp_path / "redis").mkdir()
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.end()
 
+
+def test_a_kept_constant_is_there_after_the_broker_and_redis_were_killed_until_it_is_unset(start, tmp_path, redis):
+    cluster = Cluster(start, tmp_path / "cluster", "--journal", redis.url)
+    assert cluster.const("set", "a", "one").returncode == 0
+    assert cluster.const("set", "b", text="x" * 2 ** 20).returncode == 0
+    cluster.broker.kill()
+    redis.kill()
+    redis.start()
+    cluster.start_broker()
+    assert (cluster.const("get", "a").stdout, cluster.program("read", "a").stdout) == ("one", "one\n")
+    assert cluster.const("get", "b").stdout == "x" * 2 ** 20
+    assert f'constant "a" is set already, by scoop@{HOST}' in cluster.const("set", "a", "two").stderr
+    assert cluster.const("unset", "a").returncode == 0
+    assert cluster.const("set", "a", "two").returncode == 0
+    cluster.kill_broker()
+    assert cluster.program("read", "a").stdout == "two\n"
+
+
+def test_scoop_const_keeps_a_constant_until_it_is_unset(cluster):
+    const = cluster.const
     assert const("set", "a", "one").returncode == 0
     assert (const("get", "a").stdout, cluster.program("read", "a").stdout) == ("one", "one\n")
     again = const("set", "a", "two")

@@ -53,24 +53,28 @@ struct world given_durable_world(void)
     return w;
 }
 
-/* A broker that reads what the other one has written. */
-struct world given_next_world(const struct world *before)
+void read_all(struct world *w, const struct world *before)
 {
-    struct world w = given_unopened_world();
-
     for (size_t i = 0; i < before->journal_count; i++) {
         const struct core_event event = {
             .type = CORE_JOURNAL_READ,
-            .now_ms = w.now_ms,
+            .now_ms = w->now_ms,
             .position = i + 1,
             .frame = before->journal[i],
         };
 
-        core_step(w.core, &event, &w.effects);
-        w.journal[w.journal_count++] = blob_ref(before->journal[i]);
+        core_step(w->core, &event, &w->effects);
+        w->journal[w->journal_count++] = blob_ref(before->journal[i]);
     }
-    journal_event(&w, CORE_JOURNAL_OPENED, w.journal_count);
-    journal_is(&w, CORE_JOURNAL_UP, "");
+    journal_event(w, CORE_JOURNAL_OPENED, w->journal_count);
+    journal_is(w, CORE_JOURNAL_UP, "");
+}
+
+struct world given_next_world(const struct world *before)
+{
+    struct world w = given_unopened_world();
+
+    read_all(&w, before);
     return w;
 }
 

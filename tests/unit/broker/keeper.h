@@ -15,6 +15,8 @@ enum { SUBMIT = 1, WAIT, FORGET, CANCEL, RETRY, SUBMIT_AFTER, FORGIVE };
 struct world given_unopened_world(void);
 struct world given_durable_world(void);
 struct world given_next_world(const struct world *before);
+/* It reads what `before` has written, and opens. */
+void read_all(struct world *w, const struct world *before);
 
 struct end *given_asker(struct world *w);
 

@@ -73,3 +73,31 @@ Test(record, of_an_unknown_type_or_version_is_told_apart_from_a_damaged_one)
     cr_assert_eq(record_get(&c, &record, &version), -ENOTSUP);
     cr_assert_eq(record.id, 9);
 }
+
+static struct wire_bytes text(const char *s)
+{
+    return (struct wire_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+Test(record, of_a_constant_is_read_as_it_was_written_and_not_when_it_is_cut_off)
+{
+    const struct record_constant constant = {
+        .incarnation = 5,
+        .setter = text("n@h"),
+        .name = text("name"),
+        .value = text("value"),
+    };
+    struct blob *body CLEANUP(blob_unref_p) = record_constant_body(&constant);
+    struct record_constant read;
+
+    cr_assert_not_null(body);
+    cr_assert_eq(record_get_constant((struct wire_bytes){body->data, body->size}, &read), 0);
+    cr_assert_eq(read.incarnation, 5);
+    cr_assert_eq(read.setter.size, 3);
+    cr_assert_arr_eq(read.name.data, "name", 4);
+    cr_assert_eq(read.value.size, 5);
+    cr_assert_arr_eq(read.value.data, "value", 5);
+    const size_t without_value = body->size - 5;
+    for (size_t size = 0; size < without_value; size++)
+        cr_assert_eq(record_get_constant((struct wire_bytes){body->data, size}, &read), -EPROTO);
+}

@@ -11,9 +11,10 @@ static struct wire_bytes text(const char *s)
 
 struct world given_world(void)
 {
-    struct world w = {.now_ms = 1000};
+    static uint64_t worlds;
+    struct world w = {.now_ms = 1000, .epoch = EPOCH + worlds++};
 
-    w.core = core_new(EPOCH, "test", w.now_ms);
+    w.core = core_new(w.epoch, "test", w.now_ms);
     cr_assert_not_null(w.core);
     return w;
 }
@@ -62,6 +63,8 @@ static void take_results(struct end *end, uint32_t count, struct wire_cursor *bo
         end->results[end->result_count].attempts = result.attempts;
         end->results[end->result_count].code = failure.code;
         end->results[end->result_count].bytes = result.bytes.size;
+        struct wire_cursor number = wire_cursor_of(result.bytes.data, result.bytes.size);
+        end->results[end->result_count].number = wire_get_u64(&number);
         wire_text_copy(failure.text, end->results[end->result_count].text,
                        sizeof(end->results[0].text));
         end->results[end->result_count].last_byte =
@@ -135,7 +138,7 @@ static void take_status(struct end *end, uint32_t workers, struct wire_cursor *b
     cr_assert_eq(wire_read_ok(body), 0);
 }
 
-static void take_frame(struct end *end, struct blob *frame)
+static void take_frame(const struct world *w, struct end *end, struct blob *frame)
 {
     struct wire_header header;
     struct wire_cursor body;
@@ -150,7 +153,7 @@ static void take_frame(struct end *end, struct blob *frame)
         return;
     if (header.type == WIRE_WELCOME) {
         end->welcome = true;
-        end->link.id = link_number(end->hello, EPOCH);
+        end->link.id = link_number(end->hello, w->epoch);
     }
     end->refused |= header.type == WIRE_REFUSED;
     if (header.type == WIRE_TASKS)
@@ -190,7 +193,7 @@ void carry_out(struct world *w)
         for (size_t e = 0; effect->type == CORE_SEND && e < w->end_count; e++) {
             if (w->ends[e]->role == effect->role &&
                 w->ends[e]->route.bytes[0] == effect->route.bytes[0])
-                take_frame(w->ends[e], effect->frame);
+                take_frame(w, w->ends[e], effect->frame);
         }
     }
     core_effects_clear(&w->effects);
@@ -228,7 +231,7 @@ void send_frame(struct world *w, struct end *end, struct blob *frame)
 
 void say_hello(struct world *w, struct end *end, uint32_t slots)
 {
-    if (end->link.id != link_number(end->hello, EPOCH))
+    if (end->link.id != link_number(end->hello, w->epoch))
         end->hello = end->link.id; /* it is new */
     struct blob *frame CLEANUP(blob_unref_p) = wire_frame_new(WIRE_HELLO, end->hello, 64);
     const struct wire_hello hello = {

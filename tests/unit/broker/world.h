@@ -9,6 +9,7 @@
 #include "base/link.h"
 #include "broker/core.h"
 
+/* Of the first world of a test; each further one has the next. */
 #define EPOCH        ((uint64_t)7 << 40)
 #define TASKS_MAX    64
 #define BATCHES_MAX  512
@@ -45,6 +46,7 @@ struct end {
         uint32_t code;
         uint8_t first_byte;
         uint8_t last_byte;
+        uint64_t number; /* of its first 8 bytes */
         size_t bytes;
         char text[400]; /* of a failure; "": it ended well */
     } results[TASKS_MAX];
@@ -80,6 +82,7 @@ struct world {
     struct core *core;
     struct core_effects effects;
     int64_t now_ms;
+    uint64_t epoch;
     struct end *ends[8];
     size_t end_count;
     struct blob *journal[BATCHES_MAX]; /* what the core had journaled: positions 1, 2, 3, ... */
