@@ -16,6 +16,9 @@
 #define HELLO_MS 1000
 #define PING_MS  1000
 
+/* Where an echo takes longer than this, PINGs are sent four times as often: the lease counts from them. */
+#define ROUND_SLOW_MS 600
+
 /* A lost HELLO at the very start costs little when it is repeated soon. */
 #define FIRST_HELLO_MS 100
 
@@ -345,7 +348,7 @@ enum dialler_event dialler_tick(struct dialler *d, int64_t now_ms, int64_t *next
             say_hello(d, now_ms);
         } else {
             transmit_owned(d, link_ping(&d->link, (uint64_t)now_ms));
-            d->next_ms = now_ms + d->ping_ms;
+            d->next_ms = now_ms + (d->round_ms > ROUND_SLOW_MS ? d->ping_ms / 4 : d->ping_ms);
         }
     }
     *next_ms = d->next_ms;

@@ -17,6 +17,9 @@
 #define ROUND_SLOW_MS  600
 #define ROUND_QUICK_MS (ROUND_SLOW_MS / 2)
 
+/* Outcomes and the like. */
+#define SMALL_BYTES ((size_t)16 << 10)
+
 /* A piece of a result that is to be sent. */
 struct wanted {
     uint64_t offset;
@@ -35,32 +38,40 @@ struct transfer {
     struct transfer *next;
 };
 
-uint64_t transfers_window(uint64_t window, int64_t round_ms, uint64_t moved)
+uint64_t transfers_window(uint64_t window, int64_t round_ms, uint64_t moved, int64_t elapsed_ms)
 {
     if (round_ms > ROUND_SLOW_MS)
         return window / 2 > FETCH_PIECE_MIN ? window / 2 : FETCH_PIECE_MIN;
-    if (round_ms < ROUND_QUICK_MS && moved >= 2 * window)
+    /* One PING may have met an empty line: what has passed tells more. */
+    if (round_ms < ROUND_QUICK_MS && moved * ROUND_SLOW_MS >= 2 * window * (uint64_t)elapsed_ms)
         return window * 2 < FETCH_WINDOW ? window * 2 : FETCH_WINDOW;
     return window;
 }
 
 /* PINGs stand behind what is under way; their echoes tell whether that is too much for the line. */
-static void adapt_window(struct transfers *t)
+static void adapt_window(struct transfers *t, int64_t now_ms)
 {
+    const uint64_t moved = t->taken > t->sent ? t->taken : t->sent;
+
     if (t->window == 0)
         t->window = TRANSFERS_WINDOW_FIRST;
     if (dialler_rounds(t->dialler) != t->rounds) {
-        t->window = transfers_window(t->window, dialler_round_ms(t->dialler), t->moved);
+        t->window = transfers_window(t->window, dialler_round_ms(t->dialler), moved,
+                                     now_ms - t->adapted_ms);
         t->rounds = dialler_rounds(t->dialler);
-        t->moved = 0;
+        t->adapted_ms = now_ms;
+        t->taken = 0;
+        t->sent = 0;
     }
     t->fetches.window = t->window;
 }
 
 bool transfers_may_send(const struct transfers *t)
 {
-    return dialler_unacked_bytes(t->dialler) <
-           (t->window != 0 ? t->window : TRANSFERS_WINDOW_FIRST);
+    const bool slow = t->window != 0 && t->window < TRANSFERS_WINDOW_FIRST;
+
+    /* A client wants large pieces: then it is one at a time. */
+    return dialler_unacked_bytes(t->dialler) < (slow ? SMALL_BYTES : t->window);
 }
 
 static struct transfer *new_transfer(struct transfers *t, const struct task *task)
@@ -191,7 +202,7 @@ int transfers_piece(struct transfers *t, struct dialler_input *in)
     for (uint32_t i = 0; i < in->header.count; i++) {
         if (wire_get_piece(&in->body, &piece) != 0)
             return -EPROTO;
-        t->moved += piece.bytes.size;
+        t->taken += piece.bytes.size;
         fetch_take(&t->fetches, &piece);
     }
     return wire_read_ok(&in->body);
@@ -217,7 +228,7 @@ static void send_piece(struct transfers *t, struct transfer *transfer, struct wi
         return;
     }
     frame->size += piece->bytes.size;
-    t->moved += piece->bytes.size;
+    t->sent += piece->bytes.size;
     wire_frame_add_count(frame, 1);
     if (dialler_send(t->dialler, frame) == -ENOMEM)
         t->out_of_memory = true;
@@ -345,10 +356,12 @@ static void serve_all(struct transfers *t)
 
 void transfers_turn(struct transfers *t)
 {
-    adapt_window(t);
+    const int64_t now_ms = clock_now_ms();
+
+    adapt_window(t, now_ms);
     while (t->waiting != NULL && t->fetches.count < FETCHES_MAX && begin_first(t))
         continue;
-    fetches_ask(&t->fetches, clock_now_ms());
+    fetches_ask(&t->fetches, now_ms);
     serve_all(t);
     t->out_of_memory = t->out_of_memory || t->fetches.out_of_memory;
 }
@@ -404,7 +417,7 @@ void transfers_reset(struct transfers *t)
 
     /* The link may have been lost because of what was under way. */
     if (t->fetches.count != 0 || t->leaving != NULL)
-        t->window = transfers_window(t->window, INT64_MAX, 0);
+        t->window = transfers_window(t->window, INT64_MAX, 0, 0);
     DL_FOREACH_SAFE (t->waiting, transfer, next)
         free_transfer(transfer);
     DL_FOREACH_SAFE (t->coming, transfer, next) {

@@ -43,8 +43,10 @@ struct transfers {
     uint64_t held;            /* bytes of all files that are here, or were made room for */
     uint64_t window;          /* bytes of pieces under way; 0: TRANSFERS_WINDOW_FIRST */
     uint64_t rounds;          /* PINGs that were echoed when it was looked at last */
-    uint64_t moved;           /* bytes of pieces since then */
-    uint64_t held_before;     /* when the first that waits did not fit; 0: not looked at */
+    int64_t adapted_ms;       /* when that was */
+    uint64_t taken;           /* bytes of pieces since then, in each direction */
+    uint64_t sent;
+    uint64_t held_before; /* when the first that waits did not fit; 0: not looked at */
     uint64_t (*room)(const char *root); /* cargo_room(), unless a test says else */
     bool out_of_memory;                 /* the agent cannot go on */
 };
@@ -53,9 +55,9 @@ struct transfers {
 bool transfers_may_send(const struct transfers *transfers);
 
 /* How much may be under way from now on, when a PING behind `window` bytes took round_ms and `moved` bytes
- * have passed since the last one: half as much on a line that is too slow for the lease, twice as much
- * where it was all used and went quickly. */
-uint64_t transfers_window(uint64_t window, int64_t round_ms, uint64_t moved);
+ * have passed in the elapsed_ms since the last one: half as much on a line that is too slow for the lease,
+ * twice as much where that would pass quickly as well. */
+uint64_t transfers_window(uint64_t window, int64_t round_ms, uint64_t moved, int64_t elapsed_ms);
 
 /* Take over a task of whose argument only the size is known. -ENOMEM. */
 NODISCARD int transfers_fetch(struct transfers *transfers, const struct task *task);

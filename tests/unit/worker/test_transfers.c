@@ -301,12 +301,12 @@ Test(transfers, have_less_under_way_on_a_slow_line_and_more_on_a_quick_one)
 {
     const uint64_t first = TRANSFERS_WINDOW_FIRST;
 
-    cr_assert_eq(transfers_window(first, 10, 2 * first), 2 * first);
-    cr_assert_eq(transfers_window(first, 10, first), first, "it was not used up");
-    cr_assert_eq(transfers_window(first, 400, 4 * first), first, "neither slow nor quick");
-    cr_assert_eq(transfers_window(first, 700, 0), first / 2);
-    cr_assert_eq(transfers_window(FETCH_PIECE_MIN, 3000, 0), FETCH_PIECE_MIN);
-    cr_assert_eq(transfers_window(FETCH_WINDOW, 1, 1ULL << 40), FETCH_WINDOW);
+    cr_assert_eq(transfers_window(first, 10, 4 * first, 1000), 2 * first);
+    cr_assert_eq(transfers_window(first, 10, 2 * first, 1000), first, "twice would be slow");
+    cr_assert_eq(transfers_window(first, 400, 9 * first, 1000), first, "neither slow nor quick");
+    cr_assert_eq(transfers_window(first, 700, 0, 1000), first / 2);
+    cr_assert_eq(transfers_window(FETCH_PIECE_MIN, 3000, 0, 1000), FETCH_PIECE_MIN);
+    cr_assert_eq(transfers_window(FETCH_WINDOW, 1, 1ULL << 40, 1000), FETCH_WINDOW);
 }
 
 static uint64_t under_way(void)
