@@ -1,6 +1,7 @@
 /* scoop run: starts a program with a broker to talk to: a private one with workers on this machine,
  * or a cluster's. */
 #include "base/clock.h"
+#include "base/strays.h"
 #include "hosts.h"
 #include "local.h"
 #include "options.h"
@@ -17,6 +18,9 @@
 
 #define ASK_MS       1000 /* for an answer of the private broker */
 #define ASK_AGAIN_MS 20
+
+/* SIGKILL takes effect at once, unless the kernel holds a process in a device. */
+#define STRAYS_MS 1000
 
 struct run_options {
     struct broker_options broker;
@@ -157,15 +161,26 @@ static void forward(int signal)
         kill(program_pid, signal);
 }
 
-/* Ctrl-C goes to the program, which is in our process group, and it decides; other requests to end
- * are passed on. Before there is a program they end the waiting for it. */
+/* The terminal's Ctrl-C goes to the program as well, which is in our process group; that of a process may
+ * be for us alone. */
+static void forward_if_sent(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code == SI_KERNEL)
+        note(signal);
+    else
+        forward(signal);
+}
+
+/* The program decides what becomes of a request to end. Before there is one it ends the waiting for it. */
 static void prepare_signals(void)
 {
-    const struct sigaction only_note = {.sa_handler = note};
+    const struct sigaction from_terminal = {.sa_sigaction = forward_if_sent,
+                                            .sa_flags = SA_SIGINFO};
     const struct sigaction pass_on = {.sa_handler = forward};
 
-    sigaction(SIGINT, &only_note, NULL);
-    sigaction(SIGQUIT, &only_note, NULL);
+    sigaction(SIGINT, &from_terminal, NULL);
+    sigaction(SIGQUIT, &from_terminal, NULL);
     sigaction(SIGTERM, &pass_on, NULL);
     sigaction(SIGHUP, &pass_on, NULL);
 }
@@ -233,12 +248,31 @@ static int await_worker(struct local *local)
     return alive > 0 ? 0 : EXIT_FAILED;
 }
 
+static bool is_nobody(const void *context, pid_t pid)
+{
+    (void)context;
+    (void)pid;
+    return false;
+}
+
+/* What a program that was ended has left running: by prctl() it has become our children. */
+static void end_strays(void)
+{
+    const int64_t end_ms = clock_now_ms() + STRAYS_MS;
+
+    while (waitpid(-1, NULL, WNOHANG) >= 0 && clock_now_ms() < end_ms) {
+        strays_kill(is_nobody, NULL);
+        clock_sleep_ms(1);
+    }
+}
+
 static int run_privately(const struct local_config *config, const char *path, char **argv)
 {
     struct problem problem;
     struct local local;
 
     prepare_signals();
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (local_start(config, &local, &problem) != 0) {
         fprintf(stderr, "%s: %s\n", settings.program, problem.text);
         return EXIT_FAILED;
@@ -250,6 +284,8 @@ static int run_privately(const struct local_config *config, const char *path, ch
         code = program_pid > 0 ? await_program(&local) : EXIT_FAILED;
     }
     local_stop(&local);
+    if (caught == SIGTERM || caught == SIGHUP || (caught != 0 && code == 128 + caught))
+        end_strays();
     return code;
 }
 

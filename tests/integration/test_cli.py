@@ -12,7 +12,7 @@ import termios
 import time
 
 import pytest
-from programs import binary, descendants, environment, eventually, name_of, nothing_left, run
+from programs import binary, descendants, environment, eventually, is_alive, name_of, names_below, nothing_left, run
 
 HOST = os.uname().nodename
 MISBEHAVE = binary("../tests/programs/misbehave")
@@ -138,6 +138,24 @@ def test_run_that_is_ended_leaves_nothing_behind(started, private, number):
         scoop.send_signal(number)
     assert scoop.wait() == (-number if number == signal.SIGKILL else 128 + number)
     eventually(lambda: nothing_left(private, pids), f"the end of {pids}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_that_alone_is_asked_to_end_ends_the_program_and_what_that_left(started, private, number):
+    scoop = started("run", "sh", "-c", "sleep 1000 & setsid sleep 1000 & echo begun; wait")
+    scoop.wait_for("begun", stdout=True)
+    eventually(lambda: names_below(scoop.pid).count("sleep") == 2, "both are there")
+    pids = descendants(scoop.pid)
+    scoop.send_signal(number)
+    assert scoop.wait() == 128 + number
+    assert nothing_left(private, pids)
+
+
+def test_run_leaves_alone_what_a_program_that_ends_by_itself_has_started(scoop, private):
+    done = scoop("run", "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!")
+    pid = int(done.stdout)
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_run_says_why_when_its_broker_dies(started, private):
