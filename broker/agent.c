@@ -188,6 +188,7 @@ void agent_revoke(struct core *core, struct task *task, enum task_event event)
     struct agent *agent = task->agent;
     const enum task_action action = task_step(task, event);
 
+    timers_stop(&core->timers, task); /* it is no straggler any more */
     if (event == TASK_ABANDON)
         task->session = NULL;
     if (action != TASK_SEND_REVOKE)

@@ -68,11 +68,13 @@ static void start(struct core *core, struct agent *agent, struct task *task)
     agent_lease(core, agent, copy);
 }
 
-/* What travels in pieces belongs to one attempt, and the children of a task that waits go on anyway. */
+/* What travels in pieces belongs to one attempt, and the children of a task that waits go on anyway. The last
+ * try is one: it would crash once more, or be lost, while the other goes on and may come to nothing. */
 static bool may_be_copied(const struct task *task)
 {
     return task->state == TASK_LEASED && task->agent != NULL && copy_of(task) == NULL &&
-           !task->parked && !task->large && !task->offered;
+           !task->parked && !task->large && !task->offered &&
+           task->crashes < TASK_CRASHES_MAX - 1 && task->losses < TASK_LOSSES_MAX - 1;
 }
 
 void copies_due(struct core *core, struct task *task)
@@ -131,9 +133,9 @@ static void leave_alone(struct core *core, struct task *task, const struct wire_
 {
     timers_stop(&core->timers, task);
     agent_unlease(core, task, false);
-    if (outcome == NULL && task->losses < TASK_LOSSES_MAX)
+    if (outcome == NULL)
         (void)task_count_loss(task);
-    if (outcome != NULL && outcome->outcome == WIRE_CRASHED && task->crashes < TASK_CRASHES_MAX)
+    else if (outcome->outcome == WIRE_CRASHED)
         (void)task_count_crash(task);
 }
 

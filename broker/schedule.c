@@ -155,10 +155,11 @@ void schedule(struct core *core)
     bool leased = true;
 
     core->schedules++;
+    /* First: what is kept for a class no longer is free for others now. */
+    for (struct class *class = core->waiting; class != NULL; class = class->turn_next)
+        class_waits(core, class);
     while (leased) {
         leased = core->child_leases < CLIENT_SHARE - 1 ? lease_child(core) || lease_of_client(core)
                                                        : lease_of_client(core) || lease_child(core);
     }
-    for (struct class *class = core->waiting; class != NULL; class = class->turn_next)
-        class_waits(core, class);
 }

@@ -88,22 +88,32 @@ static uint64_t key_of(struct wire_bytes argument)
     return words[1] == rng_mix(words[0]) ? words[0] : 0;
 }
 
+static uint32_t input_count(struct world *w, const struct call *call)
+{
+    const struct durable_errand *d = durable_of_call(w, call);
+
+    return d != NULL ? d->after_count : w->errands[call->index / 8].input_count;
+}
+
 /* Which call the input at `index` of this one is the result of. */
 static void
 check_input(struct world *w, const struct call *call, uint32_t index, struct wire_bytes b)
 {
-    const struct errand *e = &w->errands[call->index / 8];
+    const struct durable_errand *d = durable_of_call(w, call);
     uint64_t value = 0;
 
-    CHECK(w, index < e->input_count, "a task got more inputs than it has");
-    const struct errand *source = &w->errands[e->inputs[index]];
+    CHECK(w, index < input_count(w, call), "a task got more inputs than it has");
+    const struct durable_errand *durable = d != NULL ? &w->durables[d->after[index]] : NULL;
+    const struct errand *e =
+        d == NULL ? &w->errands[w->errands[call->index / 8].inputs[index]] : NULL;
     if (b.size == 0) {
-        CHECK(w, source->forgiven, "a task began without an input that was not forgiven");
+        CHECK(w, d != NULL ? durable->forgiven : e->forgiven,
+              "a task began without an input that was not forgiven");
         return;
     }
     CHECK(w, b.data != NULL && b.size == 8, "an input has the wrong size");
     memcpy(&value, b.data, 8);
-    CHECK(w, value == call_value(call_key(&source->calls[0])),
+    CHECK(w, value == call_value(call_key(d != NULL ? &durable->call : &e->calls[0])),
           "an input is the result of another task");
 }
 
@@ -128,8 +138,7 @@ static struct wire_bytes unbundle(struct world *w, struct wire_bytes bytes)
         if (call != NULL)
             check_input(w, call, i, input);
     }
-    CHECK(w, call == NULL || count == w->errands[call->index / 8].input_count,
-          "a task got fewer inputs than it has");
+    CHECK(w, call == NULL || count == input_count(w, call), "a task got fewer inputs than it has");
     return argument;
 }
 

@@ -27,7 +27,11 @@ count_task(struct world *w, const struct session *s, const struct task *t, struc
     CHECK(w, t->session == s, "a task is not its session's");
     CHECK(w, t->state != TASK_FREE && t->state != TASK_REVOKED,
           "a session has a task that is gone");
-    CHECK(w, with_agent == (t->agent != NULL), "a task in state %u: has it an agent?", t->state);
+    const bool copied = t->terms != NULL && t->terms->copy != NULL;
+    CHECK(w, with_agent == (t->agent != NULL) || (copied && t->state == TASK_LEASED),
+          "a task in state %u: has it an agent?", t->state);
+    CHECK(w, !copied || (t->terms->copy->original == t && t->terms->copy->agent != NULL),
+          "a copy does not run, or is another task's");
     CHECK(w, t->state != TASK_RESTING || (t->terms != NULL && t->terms->timer != 0),
           "a task rests for ever");
     sums->tasks++;
@@ -53,12 +57,22 @@ static void audit_session(struct world *w, const struct session *s, struct sums 
     CHECK(w, sums->tasks - tasks == s->tasks.open, "a session counts its tasks wrongly");
     CHECK(w, bytes == s->bytes, "a session counts the bytes of its tasks wrongly");
     CHECK(w, s->results == NULL && s->needs == NULL, "a result waits for the next turn");
-    if (s->queued == 0)
+    if (s->ordinary.ready.count == 0)
         return;
     if (s->peer->role == WIRE_AGENT)
         sums->child_turns++;
     else
         sums->client_turns++;
+}
+
+/* What is taken of it is the sum over those that were leased of it. */
+static void audit_stock(struct world *w, const struct stock *stock)
+{
+    for (unsigned i = 0; i < stock->total.count; i++)
+        CHECK(w,
+              stock->taken[i] <= stock->total.items[i].quantity ||
+                  stock->total.items[i].quantity == 0,
+              "more %s is taken than there is", stock->total.items[i].name);
 }
 
 static void audit_agent(struct world *w, const struct agent *a, struct sums *sums)
@@ -68,7 +82,8 @@ static void audit_agent(struct world *w, const struct agent *a, struct sums *sum
 
     for (const struct task *t = a->leases.head; t != NULL; t = t->next) {
         CHECK(w, t->agent == a, "an agent has a task that is not its");
-        CHECK(w, t->session != NULL || t->state == TASK_REVOKED, "a task of nobody is not revoked");
+        CHECK(w, t->session != NULL || t->state == TASK_REVOKED || (t->copy && t->original != NULL),
+              "a task of nobody is not revoked");
         parked += t->parked;
         sums->tasks += t->session == NULL;
         count++;
@@ -80,6 +95,7 @@ static void audit_agent(struct world *w, const struct agent *a, struct sums *sum
                                    : agent_active(a) < a->slots               ? AGENT_IDLE
                                                                               : AGENT_BUSY;
     CHECK(w, a->shelf == shelf, "an agent stands on the wrong shelf");
+    audit_stock(w, &a->stock);
     sums->leased += count;
     sums->slots += a->slots;
     sums->agents++;
@@ -118,6 +134,17 @@ static bool is_peaceful(const struct world *w)
     return (w->kinds & ((UINT64_C(1) << KIND_FAILURES) - 1)) == 0;
 }
 
+static void audit_idle(struct world *w)
+{
+    const struct core *core = w->host.core;
+
+    for (const struct class *class = core->waiting; class != NULL; class = class->turn_next) {
+        for (const struct agent *a = core->shelves[AGENT_IDLE]; a != NULL; a = a->next)
+            CHECK(w, !class_fits(core, class, a, false), "a slot is idle while a task is ready");
+    }
+    CHECK(w, core->waiting != NULL || core->counters.ready == 0, "ready tasks are in no class");
+}
+
 void audit(struct world *w)
 {
     const struct core *core = w->host.core;
@@ -140,8 +167,8 @@ void audit(struct world *w)
           sums.client_turns == core->ordinary.clients.count &&
               sums.child_turns == core->ordinary.children.count,
           "a session with ready tasks has no turn, or one without has");
-    CHECK(w, core->shelves[AGENT_IDLE] == NULL || c->ready == 0,
-          "a slot is idle while a task is ready");
+    audit_idle(w);
+    audit_stock(w, &core->stock);
     CHECK(w, c->agents_lost == 0 || !is_peaceful(w) || w->closing,
           "an agent was given up, and nothing was wrong");
     CHECK(w, core->durables.batch == NULL, "a record waits for the next turn");

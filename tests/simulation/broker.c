@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-/* A journaled result is kept so long. */
-#define KEEP_MS 600000
+/* A journaled result is kept so long; or so long, where that is to be seen. */
+#define KEEP_MS       600000
+#define SHORT_KEEP_MS 4000
 
 /* ---- Redis ---- */
 
@@ -145,6 +146,10 @@ void redis_forget(struct world *w, uint32_t count)
     world_event(w, "Redis forgets", PROCS_MAX, count, r->written);
     drop_entries(r, r->count - count, r->count);
     r->count -= count;
+    if (w->host.open_ms != INT64_MAX) {
+        w->excused = true; /* the broker that knew it is gone, and the next has not read it yet */
+        return;
+    }
     r->lost = true;
     r->missing = true;
     r->mended = UINT64_MAX;
@@ -257,6 +262,7 @@ static void open_journal(struct world *w)
     struct redis *r = &w->redis;
     struct blob *batch = blob_new(64);
 
+    w->host.open_ms = INT64_MAX;
     replay(w);
     if (batch == NULL || record_begin(batch, RECORD_OPEN, w->host.epoch, 0) != 0)
         abort();
@@ -277,18 +283,30 @@ void host_start(struct world *w)
     h->up_ms = INT64_MAX;
     h->wake_ms = w->now_ms;
     h->crash_ms = INT64_MAX;
+    h->open_ms = INT64_MAX;
     h->idle_ms = (uint32_t)rng_between(&w->rng, 50, 300);
     w->redis.due_ms = INT64_MAX;
     w->redis.told_down = false;
     if (h->core == NULL)
         abort();
+    if (world_has(w, KIND_NEEDS)) {
+        struct needs resources;
+
+        if (needs_parse(CLUSTER_RESOURCES, &resources, NULL) != 0)
+            abort();
+        core_set_resources(h->core, &resources);
+    }
     world_event(w, "broker starts", PROCS_MAX, h->epoch, 0);
     checker_new_broker(w);
     if (!world_has(w, KIND_DURABLE))
         return;
-    if (core_keep_durables(h->core, KEEP_MS) != 0)
+    if (core_keep_durables(h->core, world_has(w, KIND_KEEP) ? SHORT_KEEP_MS : KEEP_MS) != 0)
         abort();
-    open_journal(w);
+    h->open_ms = w->now_ms;
+    if (rng_chance(&w->rng, 300))
+        h->open_ms += rng_between(&w->rng, 1, 1500);
+    if (h->open_ms == w->now_ms)
+        open_journal(w);
 }
 
 void host_crash(struct world *w)
@@ -356,7 +374,11 @@ void host_turn(struct world *w)
             host_start(w);
         return;
     }
-    if (w->now_ms < h->paused_ms || w->now_ms < h->wake_ms)
+    if (w->now_ms < h->paused_ms || (w->now_ms < h->wake_ms && w->now_ms < h->open_ms))
+        return;
+    if (w->now_ms >= h->open_ms)
+        open_journal(w);
+    if (h->core == NULL)
         return;
     while (h->core != NULL && (m = inbox_pop(&h->inbox)) != NULL)
         take_message(w, m);
@@ -378,7 +400,8 @@ int64_t host_next_ms(const struct world *w)
 
     if (h->core == NULL)
         return h->up_ms;
-    return h->wake_ms > h->paused_ms ? h->wake_ms : h->paused_ms;
+    const int64_t next_ms = h->wake_ms < h->open_ms ? h->wake_ms : h->open_ms;
+    return next_ms > h->paused_ms ? next_ms : h->paused_ms;
 }
 
 void host_fini(struct world *w)

@@ -100,6 +100,10 @@ static void check_again(struct world *w, const struct lease *lease, uint64_t key
           (unsigned long long)lease->id);
     CHECK(w, lease->losses < 10, "task %llx is tried again after its tenth loss",
           (unsigned long long)lease->id);
+    /* A failure beside a copy counts for nothing, and the copy's for the task. */
+    const struct errand *e = errand_of_key(w, key);
+    if (e != NULL && e->options.rerun_ms != 0)
+        return;
     CHECK(w, !lease->final, "a failure that no retry mends is tried again");
     if (options == NULL)
         return;
@@ -119,6 +123,8 @@ static void count_turns(struct world *w, uint64_t link, uint32_t session)
 
     /* Not every function may be leased ahead of a free slot. */
     const bool ahead = agent == NULL || leases_of_link(w, link) > agent->slots + agent->parked;
+    /* Classes take turns as well, and between two turns of clients come seven of children. */
+    const uint32_t most = PASSED_OVER_MAX * (world_has(w, KIND_NEEDS) ? NEEDS_COUNT : 1);
 
     for (uint32_t i = 0; i < w->client_count; i++) {
         struct turn_taker *taker = &w->checker.takers[i];
@@ -126,14 +132,14 @@ static void count_turns(struct world *w, uint64_t link, uint32_t session)
 
         for (uint32_t v = 0; v < VIEWS_MAX && peer == NULL; v++)
             peer = peer_of(w, w->procs[i].views[v].link);
-        if (peer == NULL || peer->session == NULL || peer->session->queued == 0 ||
+        if (peer == NULL || peer->session == NULL || peer->session->ordinary.ready.count == 0 ||
             (uint32_t)peer->link.id == session || taker->session != (uint32_t)peer->link.id) {
             taker->session = peer != NULL ? (uint32_t)peer->link.id : 0;
             taker->passed_over = 0;
             continue;
         }
         taker->passed_over += !ahead;
-        CHECK(w, taker->passed_over <= PASSED_OVER_MAX,
+        CHECK(w, taker->passed_over <= most,
               "client %u has ready tasks, and others were served %u times before it", i,
               taker->passed_over);
     }
@@ -153,6 +159,48 @@ static void check_priority(struct world *w, uint32_t session, uint64_t key)
         CHECK(w, next == NULL || next->priority <= options->priority,
               "a task of priority %d was leased before one of priority %d", options->priority,
               next->priority);
+    }
+}
+
+/* Is what these leases need of `name` there? */
+static void check_name(struct world *w, uint64_t link, const char *name, const struct needs *have)
+{
+    const struct needs_item *stock = needs_find(have, name);
+    uint64_t wanted = 0;
+    struct needs needs;
+
+    CHECK(w, stock != NULL, "a task that needs %s was leased to an agent without it", name);
+    for (uint32_t i = 0; i < w->checker.top; i++) {
+        const struct lease *lease = &w->checker.leases[i];
+
+        if (!lease->held || lease->needs == 0 ||
+            (link != 0 ? lease->link != link : peer_of(w, lease->link) == NULL))
+            continue;
+        if (needs_parse(needs_texts[lease->needs], &needs, NULL) != 0)
+            abort();
+        const struct needs_item *item = needs_find(&needs, name);
+        wanted += item != NULL ? item->quantity : 0;
+    }
+    CHECK(w, wanted <= stock->quantity, "tasks that need %llu %s were leased where there are %llu",
+          (unsigned long long)wanted, name, (unsigned long long)stock->quantity);
+}
+
+static void check_needs(struct world *w, const struct proc *p, const struct lease *lease)
+{
+    struct needs needs;
+    struct needs of_agent;
+    struct needs of_all;
+
+    if (lease->needs == 0)
+        return;
+    if (needs_parse(needs_texts[lease->needs], &needs, NULL) != 0 ||
+        needs_parse(agent_resources(w, p), &of_agent, NULL) != 0 ||
+        needs_parse(CLUSTER_RESOURCES, &of_all, NULL) != 0)
+        abort();
+    for (unsigned i = 0; i < needs.count; i++) {
+        const bool all = needs_find(&of_all, needs.items[i].name) != NULL;
+
+        check_name(w, all ? 0 : lease->link, needs.items[i].name, all ? &of_all : &of_agent);
     }
 }
 
@@ -176,15 +224,18 @@ static void take_lease(struct world *w, struct proc *p, uint64_t link, const str
         memcpy(&key, task->argument.data + 4 * (2 + (size_t)task->argument.data[3]), sizeof(key));
     const struct errand *e = errand_of_key(w, key);
     const bool pinned = e != NULL && e->pinned;
+    lease->needs = e != NULL ? e->needs : 0;
+    check_needs(w, p, lease);
     /* A task for one worker is leased between turns: that one may be gone before it is told. */
     CHECK(w, pinned ? task->attempt > before : task->attempt == before + 1,
           "attempt %u of task %llx follows attempt %u", task->attempt, (unsigned long long)task->id,
           before);
     check_again(w, lease, key);
-    if (!pinned)
-        check_priority(w, task->session, key);
-    if (!pinned)
-        count_turns(w, link, task->session);
+    /* Copies are out of all order. */
+    if (pinned || lease->needs != 0 || (e != NULL && e->options.rerun_ms != 0))
+        return;
+    check_priority(w, task->session, key);
+    count_turns(w, link, task->session);
 }
 
 /* ---- what the core sends ---- */
@@ -333,8 +384,12 @@ static bool may_have(const struct world *w,
     case SCOOP_OK: return call->bad != BAD_ALWAYS && call->behaviour != BEHAVES_HANG;
     case SCOOP_FAILED:
         return call->behaviour == BEHAVES_FINALLY ||
-               (call->behaviour == BEHAVES_BADLY && e->options.retries < call->bad);
-    case SCOOP_CRASHED: return call->behaviour == BEHAVES_CRASH && call->bad == BAD_ALWAYS;
+               (call->behaviour == BEHAVES_BADLY &&
+                (e->options.retries < call->bad || e->options.rerun_ms != 0));
+    case SCOOP_CRASHED:
+        /* The first attempt of a copy may be one more that crashes. */
+        return call->behaviour == BEHAVES_CRASH &&
+               (call->bad == BAD_ALWAYS || e->options.rerun_ms != 0);
     case SCOOP_OVERTIME: return call->behaviour == BEHAVES_HANG && call->limit_ms != 0;
     case SCOOP_CANCELLED: return e->cancelled;
     case SCOOP_EXPIRED: return e->options.expires_ms != 0;
@@ -347,7 +402,7 @@ static void check_attempts(struct world *w, const struct errand *e, enum scoop_s
 {
     const struct call *call = &e->calls[0];
 
-    if (e->count != 1)
+    if (e->count != 1 || e->options.rerun_ms != 0)
         return;
     if (status == SCOOP_CRASHED)
         CHECK(w, e->job.attempts >= 3, "a task was given up after %u crashes", e->job.attempts);

@@ -4,6 +4,7 @@
 #include "libscoop/after.h"
 #include "libscoop/function.h"
 #include "libscoop/future.h"
+#include "libscoop/options.h"
 
 #include <string.h>
 
@@ -119,6 +120,18 @@ static uint64_t pinned_to(struct world *w)
     return w->procs[w->client_count + agent].incarnation;
 }
 
+/* options_apply() sets the others too. */
+static void take_needs(struct errand *e)
+{
+    const struct scoop_options needs = {.needs = needs_texts[e->needs]};
+    const uint32_t limit_ms = e->job.limit_ms;
+
+    if (e->needs != 0 && options_apply(&e->job, &needs) != SCOOP_OK)
+        abort();
+    e->job.limit_ms = limit_ms;
+    e->job.options = e->options;
+}
+
 static void make_job(struct world *w, struct errand *e)
 {
     job_fini(&e->job);
@@ -138,6 +151,7 @@ static void make_job(struct world *w, struct errand *e)
         e->job.in_each = e->in_each;
         e->job.out_each = e->out_each;
     }
+    take_needs(e);
     if (e->pinned)
         e->job.options.worker = pinned_to(w);
     atomic_init(&e->job.references, HOLDS);

@@ -14,9 +14,15 @@ static const struct scoop_function functions[STEP_OVER] = {
               .number = (place)}
     ASK(STEP_SUBMIT, "broker.submit", 10), ASK(STEP_CANCEL, "broker.cancel", 11),
     ASK(STEP_WAIT, "broker.wait", 12),     ASK(STEP_RETRY, "broker.retry", 13),
-    ASK(STEP_FORGET, "broker.forget", 14),
+    ASK(STEP_FORGET, "broker.forget", 14), ASK(STEP_FORGIVE, "broker.forgive", 15),
 #undef ASK
 };
+
+static const struct scoop_function submit_after = {.name = "broker.submit_after",
+                                                   .argument_bytes = SCOOP_VARIABLE,
+                                                   .result_bytes = SCOOP_VARIABLE,
+                                                   .builtin = true,
+                                                   .number = 16};
 
 struct durable_errand *durable_of_id(struct world *w, uint64_t id)
 {
@@ -27,7 +33,7 @@ struct durable_errand *durable_of_id(struct world *w, uint64_t id)
     violated(w, "the journal has a task that nobody submitted: %llx", (unsigned long long)id);
 }
 
-static void make_argument(struct durable_errand *d)
+static void make_argument(const struct world *w, struct durable_errand *d)
 {
     const struct wire_function function = {
         .number = 1,
@@ -44,7 +50,12 @@ static void make_argument(struct durable_errand *d)
     d->argument = blob_new(128);
     if (d->argument == NULL)
         abort();
-    wire_put_u64(d->argument, d->id);
+    wire_put_u64(d->argument, d->step == STEP_FORGIVE ? w->durables[d->culprit].id : d->id);
+    if (d->step == STEP_SUBMIT && d->after_count != 0) {
+        wire_put_u32(d->argument, d->after_count);
+        for (uint32_t i = 0; i < d->after_count; i++)
+            wire_put_u64(d->argument, w->durables[d->after[i]].id);
+    }
     if (d->step == STEP_SUBMIT) {
         if (wire_put_function(d->argument, &function) != 0 ||
             blob_reserve(d->argument, sizeof(words)) != 0)
@@ -59,9 +70,10 @@ static void ask(struct proc *p, struct durable_errand *d)
     job_fini(&d->job);
     free((void *)(uintptr_t)d->out.data);
     d->out = (struct scoop_bytes){NULL, 0};
-    make_argument(d);
+    make_argument(p->world, d);
     d->job = (struct job){
-        .function = &functions[d->step],
+        .function =
+            d->step == STEP_SUBMIT && d->after_count != 0 ? &submit_after : &functions[d->step],
         .count = 1,
         .limit_ms = d->step == STEP_SUBMIT ? d->call.limit_ms : 0,
         .in_each = &d->in,
@@ -72,10 +84,13 @@ static void ask(struct proc *p, struct durable_errand *d)
     atomic_init(&d->job.references, 1000);
     d->asked = true;
     d->forgetting |= d->step == STEP_FORGET;
-    if (d->step == STEP_RETRY)
+    if (d->step == STEP_FORGIVE)
+        p->world->durables[d->culprit].forgiven = true;
+    if (d->step == STEP_RETRY) {
         d->told = false; /* what it ends with then is new */
-    if (d->step == STEP_RETRY)
         d->call.never_ran = false;
+        d->call.starts = 0;
+    }
     world_event(p->world, "asks", p->index, d->step, d->id);
     client_add(&p->client, &d->job);
 }
@@ -192,14 +207,49 @@ static void take_outcome(struct world *w, struct durable_errand *d, enum scoop_s
     }
 }
 
+/* It waits for one that did not end well: what is done about that. Cancelled, at the latest when it has been
+ * told so often. */
+static void take_blocked(struct world *w, struct durable_errand *d)
+{
+    CHECK(w, d->after_count != 0, "durable task %llx is blocked, and waits for none",
+          (unsigned long long)d->id);
+    d->culprit = d->after[rng_below(&w->rng, d->after_count)];
+    if (rng_chance(&w->rng, 300) || ++d->blocked_count > 8) {
+        d->cancel = true;
+        go_on(w, d, STEP_CANCEL);
+    } else if (rng_chance(&w->rng, 700)) {
+        go_on(w, d, STEP_FORGIVE);
+    } else {
+        go_on(w, d, STEP_WAIT);
+    }
+    d->next_ms += AGAIN_MS;
+}
+
+/* May what it had come to have been forgotten by itself? */
+static bool may_have_expired(const struct world *w, const struct durable_errand *d)
+{
+    return world_has(w, KIND_KEEP) && d->done_written;
+}
+
 /* A refusal: is there a reason for it? */
 static void take_refusal(struct world *w, struct durable_errand *d)
 {
     const bool shaky = world_has(w, KIND_REDIS_AWAY) || world_has(w, KIND_REDIS_FULL) ||
                        world_has(w, KIND_BROKER_CRASH);
 
+    if (shaky && d->step != STEP_SUBMIT && strstr(d->job.failure->text, "the journal ") != NULL) {
+        go_on(w, d, d->step); /* the broker has not read it yet, and cannot */
+        d->next_ms = w->now_ms + AGAIN_MS;
+        return;
+    }
     switch (d->step) {
     case STEP_SUBMIT:
+        if (strstr(d->job.failure->text, "it waits for durable task") != NULL) {
+            d->after_count = 0; /* what it should wait for is not kept */
+            go_on(w, d, STEP_SUBMIT);
+            return;
+        }
+        /* fall through */
     case STEP_RETRY:
         CHECK(w, shaky || d->step == STEP_RETRY, "a durable task was refused: %s",
               d->job.failure->text);
@@ -213,7 +263,12 @@ static void take_refusal(struct world *w, struct durable_errand *d)
         d->next_ms = w->now_ms + AGAIN_MS;
         return;
     case STEP_CANCEL: go_on(w, d, STEP_WAIT); return; /* it has ended, or begins only */
+    case STEP_FORGIVE: go_on(w, d, STEP_WAIT); return;
     case STEP_WAIT:
+        if (may_have_expired(w, d)) {
+            d->step = STEP_OVER;
+            return;
+        }
         CHECK(w, w->excused || !d->accepted, "lost: durable task %llx was accepted, and: %s",
               (unsigned long long)d->id, d->job.failure->text);
         go_on(w, d, STEP_SUBMIT);
@@ -235,6 +290,7 @@ static void take_answer(struct world *w, struct durable_errand *d)
         go_on(w, d, d->cancel ? STEP_CANCEL : STEP_WAIT);
         return;
     case STEP_CANCEL:
+    case STEP_FORGIVE:
     case STEP_RETRY: go_on(w, d, STEP_WAIT); return;
     case STEP_FORGET: d->step = STEP_OVER; return;
     case STEP_WAIT:
@@ -256,7 +312,9 @@ bool durables_took(struct proc *p, struct job *job)
         CHECK(w, d->asked, "a durable task's request was answered twice");
         world_event(w, "answered", p->index, d->step, (uint64_t)status);
         d->asked = false;
-        if (d->step == STEP_WAIT && status != SCOOP_REFUSED)
+        if (d->step == STEP_WAIT && status == SCOOP_BLOCKED)
+            take_blocked(w, d);
+        else if (d->step == STEP_WAIT && status != SCOOP_REFUSED)
             take_outcome(w, d, status);
         else if (status == SCOOP_REFUSED)
             take_refusal(w, d);

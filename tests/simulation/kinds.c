@@ -37,4 +37,8 @@ const char *const kind_names[KIND_END] = {
     [KIND_NOTES] = "notes",
     [KIND_CONSTANTS] = "constants",
     [KIND_LEAVE] = "leave",
+    [KIND_NEEDS] = "needs",
+    [KIND_COPIES] = "copies",
+    [KIND_AFTER] = "after",
+    [KIND_KEEP] = "keep",
 };

@@ -64,6 +64,27 @@ static void choose_behaviour(struct world *w, struct call *call, bool nests, boo
     }
 }
 
+struct durable_errand *durable_of_call(struct world *w, const struct call *call)
+{
+    const uint32_t index = call->index - DURABLE_INDEX;
+
+    return call->index >= DURABLE_INDEX ? &w->durables[index] : NULL;
+}
+
+/* Some spell the same need in two ways: that makes two classes. */
+const char *const needs_texts[NEEDS_COUNT] = {"",         "gpu", "gpu=2", "ssd", "gpu=1,licence=1",
+                                              "licence=2"};
+
+/* The first agent has all that is needed. */
+const char *agent_resources(const struct world *w, const struct proc *p)
+{
+    static const char *const texts[] = {"gpu=2,ssd", "", "gpu=1", "ssd", "gpu=4,ram=1G"};
+    const uint64_t which =
+        p->index == w->client_count ? 0 : rng_mix(w->seed + p->index) % COUNT_OF(texts);
+
+    return world_has(w, KIND_NEEDS) ? texts[which] : "";
+}
+
 static void choose_options(struct world *w, struct wire_options *options)
 {
     if (world_has(w, KIND_RETRIES) && rng_chance(dice(w), 400)) {
@@ -102,6 +123,12 @@ static void plan_errand(struct world *w, uint32_t at)
     e->nests = world_has(w, KIND_NESTED) && rng_chance(dice(w), 200);
     e->pinned = world_has(w, KIND_PINNED) && rng_chance(dice(w), 150);
     choose_options(w, &e->options);
+    if (world_has(w, KIND_NEEDS) && !e->pinned && rng_chance(dice(w), 400))
+        e->needs = rng_below(dice(w), NEEDS_COUNT);
+    if (world_has(w, KIND_COPIES) && !e->pinned && rng_chance(dice(w), 400))
+        e->options.rerun_ms = (uint32_t)rng_between(dice(w), 1, 700);
+    if (rng_chance(dice(w), 100))
+        e->options.batch = (uint16_t)rng_between(dice(w), 1, 4);
     if (e->count == 1 && !e->nests && world_has(w, KIND_INPUTS) && rng_chance(dice(w), 400))
         choose_inputs(w, e, at);
     for (uint32_t i = 0; i < e->count; i++) {
@@ -127,6 +154,10 @@ static void plan_durable(struct world *w, uint32_t at)
     d->retry = rng_chance(dice(w), 500);
     choose_behaviour(w, &d->call, false, true);
     choose_options(w, &d->options);
+    for (uint32_t i = 0; world_has(w, KIND_AFTER) && i < at && d->after_count < INPUTS_MAX; i++) {
+        if (rng_chance(dice(w), 350))
+            d->after[d->after_count++] = i;
+    }
     d->options.traced = false;
 }
 

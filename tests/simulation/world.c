@@ -89,6 +89,7 @@ void proc_start(struct world *w, struct proc *p)
         .incarnation = p->incarnation,
         .slots = p->role == WIRE_AGENT ? p->agent->slots : 0,
         .wants = p->role == WIRE_CLIENT && world_has(w, KIND_NOTES) ? NOTES_WANTED : 0,
+        .resources = p->role == WIRE_AGENT ? agent_resources(w, p) : NULL,
         .name = "peer",
     };
 

@@ -53,7 +53,11 @@ enum kind {
     KIND_PINNED, /* tasks for one worker */
     KIND_NOTES,
     KIND_CONSTANTS,
-    KIND_LEAVE, /* agents drain and leave in order */
+    KIND_LEAVE,  /* agents drain and leave in order */
+    KIND_NEEDS,  /* tasks that need resources */
+    KIND_COPIES, /* stragglers run elsewhere as well */
+    KIND_AFTER,  /* durable tasks that wait for others */
+    KIND_KEEP,   /* outcomes of durable tasks are kept for seconds only */
     KIND_END,
 };
 
@@ -116,7 +120,8 @@ struct errand {
     bool variable; /* its function has arguments of any size */
     bool nests;
     bool pinned;
-    bool given; /* the present life of the client has submitted it */
+    uint32_t needs; /* place in needs_texts */
+    bool given;     /* the present life of the client has submitted it */
     bool done;
     bool cancelled;
     bool forgiven;
@@ -132,6 +137,7 @@ enum durable_step {
     STEP_WAIT,
     STEP_RETRY,
     STEP_FORGET,
+    STEP_FORGIVE, /* of one that it waits for */
     STEP_OVER,
 };
 
@@ -150,7 +156,12 @@ struct durable_errand {
     bool told;     /* some client was told the outcome, which is: */
     enum scoop_status told_status;
     bool forgetting;
-    bool task_written; /* its record has been in Redis */
+    bool forgiven;              /* somebody has asked for that */
+    uint32_t after[INPUTS_MAX]; /* others that it waits for */
+    uint32_t after_count;
+    uint32_t culprit;       /* STEP_FORGIVE: whom */
+    uint32_t blocked_count; /* how often it was told to be */
+    bool task_written;      /* its record has been in Redis */
     bool done_written;
     struct job job;
     struct blob *argument;
@@ -319,6 +330,7 @@ struct host {
     int64_t wake_ms;
     int64_t up_ms;
     int64_t paused_ms;
+    int64_t open_ms;      /* the journal is read then; INT64_MAX: it is open, or there is none */
     int64_t crash_ms;     /* in the first step after that ... */
     uint32_t crash_after; /* ... behind so many effects */
     uint32_t idle_ms;
@@ -334,7 +346,8 @@ struct lease {
     uint16_t crashes;
     uint16_t losses;
     uint16_t failures;
-    bool final; /* it failed for ever */
+    uint32_t needs; /* place in needs_texts */
+    bool final;     /* it failed for ever */
     bool held;
     int64_t failed_ms;
 };
@@ -425,6 +438,15 @@ static inline uint64_t call_value(uint64_t key)
 {
     return rng_mix(key ^ UINT64_C(0x5c00b5c00b));
 }
+/* The call with this key is the one of a durable task; NULL: it is not. */
+struct durable_errand *durable_of_call(struct world *w, const struct call *call);
+/* What tasks may need; the first one: nothing. */
+#define NEEDS_COUNT 6
+extern const char *const needs_texts[NEEDS_COUNT];
+/* What the agent, and the whole cluster, have. */
+const char *agent_resources(const struct world *w, const struct proc *p);
+#define CLUSTER_RESOURCES "licence=2"
+
 /* A child is told by its key; the rest of it says who it is. */
 #define CHILD_KEY (UINT64_C(1) << 63)
 

@@ -94,6 +94,34 @@ Test(copy, is_made_of_no_task_that_did_not_ask_for_it)
     finish(&r.w);
 }
 
+Test(copy, is_not_looked_for_any_more_when_the_task_was_cancelled)
+{
+    struct race r = given_task_on_slow(&(struct wire_options){.rerun_ms = 500});
+
+    cancel(&r); /* its agent is told, and does not answer yet */
+    pass(&r.w, 1000);
+    ping_all(&r);
+    cr_assert_eq(core_counters(r.w.core)->copied, 0);
+    answer(&r.w, r.slow, 1, WIRE_CANCELLED);
+    finish_empty(&r);
+}
+
+Test(copy, is_made_of_no_task_that_is_at_its_last_try)
+{
+    struct race r = given_task_on_slow(&(struct wire_options){.rerun_ms = 500});
+
+    for (int i = 0; i < 2; i++)
+        answer(&r.w, r.slow->task_count != 0 ? r.slow : r.fast, 1, WIRE_CRASHED);
+    pass(&r.w, 1000);
+    ping_all(&r);
+    cr_assert_eq(core_counters(r.w.core)->copied, 0);
+    answer(&r.w, r.slow->task_count != 0 ? r.slow : r.fast, 1, WIRE_CRASHED);
+    cr_assert_eq(r.client->result_count, 1);
+    cr_assert_eq(r.client->results[0].outcome, WIRE_CRASHED);
+    cr_assert_eq(r.client->results[0].code, 139, "with what is known of the last crash");
+    finish_empty(&r);
+}
+
 Test(copy, takes_no_slot_that_a_waiting_task_can_take)
 {
     struct race r = given_task_on_slow(&(struct wire_options){.rerun_ms = 500});
