@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define DEFAULT_PORT       6379
-#define LOOKUP_INTERVAL_MS 2000
+#define LOOKUP_INTERVAL_MS 500
 #define PASSWORD_MAX       256
 
 struct target {

@@ -27,7 +27,7 @@ struct redis_options {
 
 /* Back-off after a failure: first, doubling to the last. */
 #define REDIS_RETRY_FIRST_MS 100
-#define REDIS_RETRY_LAST_MS  2000
+#define REDIS_RETRY_LAST_MS  500
 
 /* Rows of a program's settings for `member`, a struct redis_options in the struct `owner` that they fill in; `what` is
  * kept there. What they took is then for redis_options_check(). */

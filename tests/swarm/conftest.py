@@ -1,7 +1,8 @@
 """One lab, one set of images and one deployed stack for the whole run.
 
 Where no lab can run (no root, no engine), its tests are skipped by name. With SCOOP_LAB_DIR naming
-a lab that is up already, that one is used, with images built anew, and left up.
+a lab that is up already, that one is used, with images built anew (SCOOP_LAB_IMAGES=kept: with those that its
+nodes have), and left up.
 """
 
 import os
@@ -49,6 +50,8 @@ def lab():
 @pytest.fixture(scope="session")
 def images(lab):
     """All images, built from this tree, on all nodes."""
+    if os.environ.get("SCOOP_LAB_IMAGES") == "kept":
+        return IMAGES
     lab("builder")
     socket = lab("socket", "builder").stdout.strip()
     command(ROOT / "docker/build", "--engine", socket, deadline_s=BUILD_DEADLINE_S)

@@ -91,6 +91,7 @@ def test_images_hold_no_compiler_sudo_or_package_manager(stack, service):
     assert found.stdout.split() == ["/usr/bin/sh"]  # which says all that it finds
 
 
+@pytest.mark.fault("L07")
 def test_a_broken_image_is_rolled_back(stack):
     before = stack.service("inspect", f"{stack.name}_hasher", "--format",
                            "{{.Spec.TaskTemplate.ContainerSpec.Args}}")

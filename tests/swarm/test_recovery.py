@@ -13,7 +13,7 @@ from load import Stream
 from swarm import CPUS, LONG, Reader, eventually, figure, processes_of
 
 ROUNDS = 34 if LONG else 1
-FEW = 10 if LONG else 1
+FEW = 5 if LONG else 1
 SLOTS = 3 * CPUS
 
 

@@ -61,6 +61,7 @@ def ssh(stack, key, *words, node="w1"):
         f"scoop@{host_side_address(stack, 'worker', node)}", *words, check=False, deadline_s=30)
 
 
+@pytest.mark.fault("I03")
 def test_ssh_with_another_key_is_refused(stack, tmp_path):
     other = tmp_path / "other"
     command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
@@ -69,6 +70,7 @@ def test_ssh_with_another_key_is_refused(stack, tmp_path):
     assert "Permission denied (publickey)" in done.stderr
 
 
+@pytest.mark.fault("I08", weaker="two words for a shell, of many")
 def test_ssh_with_the_right_key_runs_nothing_but_serve(stack, tmp_path):
     key = tmp_path / "key"
     shutil.copy(stack.folder / "secrets/ssh_client_rsa_key", key)
@@ -78,6 +80,7 @@ def test_ssh_with_the_right_key_runs_nothing_but_serve(stack, tmp_path):
     assert "uid=" not in done.stdout and "probe" not in done.stdout
 
 
+@pytest.mark.fault("I01", "I02")
 def test_a_worker_with_another_host_key_is_not_used_and_the_others_are(stack, tmp_path):
     secret = f"{stack.name}_other_host_key"
     eventually("three workers", 30, lambda: len(stack.workers()) == 3)
