@@ -26,12 +26,12 @@ class Base:
     client_environment = {}
     client_words = ()  # before the words of a client
 
-    def __init__(self, start, folder):
+    def __init__(self, start, folder, environment=None):
         self.start = start
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(mode=0o700)
         self.history = History(self.folder / "history")
-        self.environment = {"CHRONICLE": str(self.history.path)}
+        self.environment = {"CHRONICLE": str(self.history.path), **(environment or {})}
 
     def start_broker(self, *options, words=(), **more):
         """words: those before the command, as those of a host of a lab."""
@@ -76,8 +76,8 @@ class Base:
 
 
 class Cluster(Base):
-    def __init__(self, start, folder, agents=2, slots=2, redis=None, **more):
-        super().__init__(start, folder)
+    def __init__(self, start, folder, agents=2, slots=2, redis=None, environment=None, **more):
+        super().__init__(start, folder, environment)
         self.redis = redis
         self.slots = slots
         self.agents = []
@@ -89,10 +89,10 @@ class Cluster(Base):
         for _ in range(agents):
             self.start_agent()
 
-    def start_agent(self, slots=None, environment=None):
+    def start_agent(self, slots=None):
         agent = self.start("scoop-worker", "run", "--broker", self.agent_url, "--slots", slots or self.slots,
                            "--programs", FOLDER, "--grace-ms", "0", ready=None,
-                           env={**self.environment, **(environment or {})})
+                           env=self.environment)
         agent.wait_for("ev=link_open")
         self.agents.append(agent)
         return agent
@@ -155,17 +155,17 @@ class TcpCluster(Base):
         eventually(lambda: broker.log.count("ev=agent_joined") == len(self.hosts), "all agents", 30)
         return broker
 
-    def agents(self):
-        """The process ids of the agents, in the order of their start."""
+    def logins(self):
+        """The process ids of what stands for ssh and for the login at its other end."""
         return [pid for pid in children(self.broker.pid) if name_of(pid) == "scoop-worker"]
+
+    def agents(self):
+        """The process ids of the agents."""
+        return [agent for login in self.logins() for agent in children(login)]
 
     def agent_log(self, host):
         path = self.folder / f"log-{host}"
         return path.read_text() if path.exists() else ""
-
-    def executors(self, host):
-        """The process ids of what runs on a host."""
-        return children(self.agents()[self.hosts.index(host)])
 
 
 def measured_s(action):

@@ -1,5 +1,6 @@
 """Processes of a cluster are killed: broker, agents, executors, clients, and ssh below them."""
 
+import os
 import random
 import signal
 import subprocess
@@ -118,7 +119,7 @@ def test_ssh_of_an_agent_is_killed_and_made_anew(start, private):
     broker = cluster.start_all()
     client = cluster.run(200, 20)
     cluster.wait_for(8)
-    subprocess.run(["kill", "-9", str(cluster.agents()[0])], check=True)
+    os.kill(cluster.logins()[0], signal.SIGKILL)
     eventually(lambda: broker.log.count("ev=agent_joined") == 3, "another agent is there")
     cluster.ends_well(client, runs_allowed=2)
 
@@ -135,7 +136,7 @@ def test_the_result_of_an_agent_that_dies_before_it_is_acknowledged_counts_once(
     cluster.wait_for(1)
     proxy.on_reply = lambda data: cluster.history.count("end") > 0  # no acknowledgement comes through
     cluster.wait_for(1, "deliver")
-    subprocess.run(["kill", "-9", str(agent)], check=False)
+    os.kill(agent, signal.SIGKILL)
     proxy.on_reply = None
     cluster.ends_well(client, runs_allowed=1)
     proxy.close()
