@@ -25,7 +25,8 @@ class History:
                 for ns, event, number, word, value, pid in lines if what in (None, event)]
 
     def count(self, what):
-        return len(self.events(what))
+        """How many events of this kind there are; quick, for those who wait for them."""
+        return self.path.read_bytes().count(f" {what} ".encode()) if self.path.exists() else 0
 
     def begin_anew(self):
         """Nothing happened yet. Who writes goes on at the beginning of the file."""

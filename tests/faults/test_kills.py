@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import catalogue
@@ -134,10 +135,12 @@ def test_the_result_of_an_agent_that_dies_before_it_is_acknowledged_counts_once(
     (agent,) = cluster.agents()
     client = cluster.run(1, 300)
     cluster.wait_for(1)
-    proxy.on_reply = lambda data: cluster.history.count("end") > 0  # no acknowledgement comes through
+    silence_over = threading.Event()
+    proxy.on_reply = lambda data: cluster.history.count("end") > 0 and silence_over.wait()  # no acknowledgement comes through
     cluster.wait_for(1, "deliver")
     os.kill(agent, signal.SIGKILL)
     proxy.on_reply = None
+    silence_over.set()
     cluster.ends_well(client, runs_allowed=1)
     proxy.close()
 
