@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -216,6 +217,33 @@ static int log_in(struct redis *redis)
     return command(redis, "SELECT", database);
 }
 
+/* Elements of one array in a reply. No command of ours is answered with more; hiredis would take
+ * memory for as many as somebody claims. */
+#define ELEMENTS_MAX (1 << 20)
+
+static void *(*make_array)(const redisReadTask *task, int elements);
+
+static void *make_bounded_array(const redisReadTask *task, int elements)
+{
+    return elements <= ELEMENTS_MAX ? make_array(task, elements) : NULL;
+}
+
+/* The same functions for every connection. */
+static pthread_once_t bound_once = PTHREAD_ONCE_INIT;
+static redisReplyObjectFunctions bounded;
+
+static void make_bounded(void)
+{
+    redisReader *reader = redisReaderCreate();
+
+    if (reader == NULL)
+        return;
+    bounded = *reader->fn;
+    make_array = bounded.createArray;
+    bounded.createArray = make_bounded_array;
+    redisReaderFree(reader);
+}
+
 /* Give the socket to hiredis, with a deadline on each of its waits. */
 static int adopt_socket(struct redis *redis, int fd)
 {
@@ -228,6 +256,10 @@ static int adopt_socket(struct redis *redis, int fd)
         return -ENOMEM;
     }
     redis->context = context;
+    pthread_once(&bound_once, make_bounded);
+    if (make_array == NULL)
+        return -ENOMEM;
+    context->reader->fn = &bounded;
     return redisSetTimeout(context, limit) == REDIS_OK ? 0 : -EIO;
 }
 

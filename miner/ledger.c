@@ -241,14 +241,30 @@ static int queue_batch(struct ledger *ledger)
     return redis_queue(ledger->redis, COUNT_OF(words), words, bytes);
 }
 
-static int read_batch(struct ledger *ledger)
+/* The next reply, which is a number: whatever answers otherwise has not counted anything. */
+static int read_number(struct ledger *ledger, long long *number)
 {
     redisReply *reply = NULL;
     const int rc = redis_read_reply(ledger->redis, &reply);
 
     if (rc != 0)
         return rc;
+    const bool is_number = reply->type == REDIS_REPLY_INTEGER;
+    *number = reply->integer;
     freeReplyObject(reply);
+    if (is_number)
+        return 0;
+    redis_drop(ledger->redis, "it answered with something else than a number");
+    return -EPROTO;
+}
+
+static int read_batch(struct ledger *ledger)
+{
+    long long counted = 0;
+    const int rc = read_number(ledger, &counted);
+
+    if (rc != 0)
+        return rc;
     ledger->batch_open = false;
     atomic_fetch_add(&ledger->loops_counted, ledger->batch_loops);
     metric_add(ledger->metric.loops_counted, (int64_t)ledger->batch_loops);
@@ -298,13 +314,12 @@ static int read_coins(struct ledger *ledger, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct coin *coin = &ledger->sending.coins[ledger->sent];
-        redisReply *reply = NULL;
-        const int rc = redis_read_reply(ledger->redis, &reply);
+        long long created = 0;
+        const int rc = read_number(ledger, &created);
 
         if (rc != 0)
             return rc;
-        log_coin(ledger, coin, reply->integer == 1);
-        freeReplyObject(reply);
+        log_coin(ledger, coin, created == 1);
         ledger->sent++;
         atomic_fetch_add(&ledger->coins_stored, 1);
         metric_add(ledger->metric.coins_stored, 1);

@@ -60,6 +60,8 @@ static int read_number(struct redis *redis, int64_t *out)
         value = (uint64_t)reply->integer;
     else if (reply->type == REDIS_REPLY_STRING)
         rc = parse_u64(reply->str, 0, INT64_MAX, &value);
+    else if (reply->type != REDIS_REPLY_NIL)
+        rc = -EPROTO;
     freeReplyObject(reply);
     if (rc != 0) {
         redis_drop(redis, "the key hashes is not a whole number");
