@@ -102,10 +102,33 @@ struct channel_outcome {
     uint32_t bytes; /* of the body: the result, or a struct wire_failure */
     uint32_t run_us;
     uint32_t id;      /* low half of the task's */
-    uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK; or a value below */
-    /* Of outcomes: CHANNEL_FINAL; the other bits: those of clock_now_us() when the task ended */
-    uint16_t flags;
+    uint16_t outcome; /* enum wire_outcome: OK, FAILED or REFUSED_TASK, stamped; or a value below */
+    uint16_t flags;   /* of outcomes: CHANNEL_FINAL, stamped */
 };
+
+/* An outcome is stamped with the time when its task ended: its flags hold bits 1 to 15 of
+ * clock_now_us(), and bits 4 to 11 of `outcome` the eight above them (not in CHANNEL_MOVED). An agent
+ * that comes to collect it within 16 s knows the time. */
+static inline void channel_stamp(struct channel_outcome *head, int64_t end_us)
+{
+    head->flags = (uint16_t)((uint16_t)end_us & ~1U);
+    head->outcome = (uint16_t)(head->outcome | ((end_us >> 16 & 0xff) << 4));
+}
+
+/* The outcome without its stamp, or one of the values below. */
+static inline uint16_t channel_kind(const struct channel_outcome *head)
+{
+    return head->outcome < 0x1000 ? head->outcome & 0xf : head->outcome;
+}
+
+/* When the task ended: the last time up to now that has these bits. */
+static inline int64_t channel_ended_us(const struct channel_outcome *head, int64_t now_us)
+{
+    const bool whole = head->outcome < 0x1000;
+    const uint32_t bits = (whole ? (uint32_t)head->outcome >> 4 << 16 : 0) | (head->flags & ~1U);
+
+    return now_us - (((uint32_t)now_us - bits) & (whole ? 0xffffff : 0xffff));
+}
 
 #define CHANNEL_FINAL   1U /* a failure that trying again cannot mend */
 #define CHANNEL_TIMED   4U /* PARKED: it has to go on in time, so no other task may begin meanwhile */

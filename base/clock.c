@@ -40,6 +40,25 @@ int64_t clock_wall_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+int64_t clock_wall_of_us(int64_t now_us)
+{
+    int64_t closest_us =
+        INT64_MAX;        /* the least time that lay between two readings of the one clock */
+    int64_t ahead_us = 0; /* of the other */
+
+    for (int tries = 0; tries < 8 && closest_us > 5; tries++) {
+        const int64_t before_us = clock_now_us();
+        const int64_t wall_us = clock_wall_us();
+        const int64_t took_us = clock_now_us() - before_us;
+
+        if (took_us < closest_us) {
+            closest_us = took_us;
+            ahead_us = wall_us - before_us;
+        }
+    }
+    return now_us + ahead_us;
+}
+
 void clock_sleep_ms(int64_t ms)
 {
     const int64_t end_us = clock_now_us() + ms * 1000;

@@ -404,16 +404,17 @@ static void run_task(struct executor *e, const struct channel_task *task, const 
     s->has_progress = false;
     s->partials = 0;
     s->since_us = e->free_us != 0 ? e->free_us : clock_now_us();
-    head.outcome = (uint16_t)call(e, &e->definitions[task->function], task, argument);
+    const enum wire_outcome outcome = call(e, &e->definitions[task->function], task, argument);
+    head.outcome = (uint16_t)outcome;
     if ((atomic_load(&e->channel.shared->claim) & ~CHANNEL_CLOSED) != e->claimed)
         executor_give_up("the shared memory was overwritten");
     executor_end_line();
     executor_put_progress();
     e->free_us = clock_now_us();
     head.run_us = (uint32_t)(s->ran_us + (uint64_t)(e->free_us - s->since_us));
-    head.flags = (uint16_t)e->free_us & (uint16_t)~CHANNEL_FINAL;
-    if (head.outcome != WIRE_OK) {
-        head.flags |= head.outcome == WIRE_FAILED && s->output.forever ? CHANNEL_FINAL : 0;
+    channel_stamp(&head, e->free_us);
+    if (outcome != WIRE_OK) {
+        head.flags |= outcome == WIRE_FAILED && s->output.forever ? CHANNEL_FINAL : 0;
         put_failure(e, &head);
     } else if (s->output.file >= 0) {
         files_put_moved(&head);

@@ -69,7 +69,7 @@ static bool answer_is_possible(struct executor *e, const struct channel_outcome 
 
     if (task == NULL || (uint32_t)task->id != head->id)
         return false;
-    if (head->outcome != WIRE_OK)
+    if (channel_kind(head) != WIRE_OK)
         return head->bytes <= FAILURE_BYTES_MAX;
     return head->bytes <= WIRE_PAYLOAD_MAX && (task->function->result_bytes == WIRE_VARIABLE ||
                                                head->bytes == task->function->result_bytes);
@@ -84,14 +84,14 @@ take_answer(const struct taking *t, const struct channel_outcome *head, const ui
     struct wire_bytes view = {bytes, head->bytes};
     struct wire_failure failure;
 
-    if (head->outcome != WIRE_OK) {
+    if (channel_kind(head) != WIRE_OK) {
         memcpy(copy, bytes, head->bytes);
         view.data = copy;
         if (wire_get_failure(view, &failure) != 0)
             return -EPROTO;
     }
     struct task task = executor_remove(e, executor_running(e));
-    if (head->outcome == WIRE_OK)
+    if (channel_kind(head) == WIRE_OK)
         function_measured(task.function, head->run_us);
     e->answered++;
     turn_over(e, t->now_ms);
@@ -289,7 +289,7 @@ static bool is_possible(struct executor *e, const struct channel_outcome *head)
         return !e->ready && head->bytes == 0;
     if (!e->ready)
         return false;
-    if (is_answer(head->outcome))
+    if (is_answer(channel_kind(head)))
         return answer_is_possible(e, head);
     switch (head->outcome) {
     case CHANNEL_MOVED: return may_move(e, head);
@@ -314,7 +314,7 @@ static bool is_possible(struct executor *e, const struct channel_outcome *head)
 static int
 take_record(const struct taking *t, const struct channel_outcome *head, const uint8_t *body)
 {
-    if (is_answer(head->outcome))
+    if (is_answer(channel_kind(head)))
         return take_answer(t, head, body);
     switch (head->outcome) {
     case CHANNEL_READY: return take_ready(t, head, body);

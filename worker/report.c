@@ -54,9 +54,8 @@ static void note_span(struct report *r,
                       int64_t end_us)
 {
     struct blob *bytes CLEANUP(blob_unref_p) = blob_new(64);
-    const int64_t ago_us = clock_now_us() - end_us;
     const struct wire_span span = {
-        .start_us = (uint64_t)(clock_wall_us() - ago_us - run_us),
+        .start_us = (uint64_t)clock_wall_of_us(end_us - run_us),
         .run_us = run_us,
         .outcome = outcome,
         .function = {(const uint8_t *)task->function->name, strlen(task->function->name)},
@@ -66,13 +65,12 @@ static void note_span(struct report *r,
         report_note(r, task, WIRE_NOTE_SPAN, (struct wire_bytes){bytes->data, bytes->size});
 }
 
-/* The last time before now with these bits: outcomes are collected within 65 ms, or shown a bit too
- * late. */
-static int64_t end_of(uint16_t bits)
+static void note_ran(struct report *r,
+                     const struct task *task,
+                     enum wire_outcome outcome,
+                     const struct channel_outcome *head)
 {
-    const int64_t now_us = clock_now_us();
-
-    return now_us - (uint16_t)((uint16_t)now_us - (bits & (uint16_t)~CHANNEL_FINAL));
+    note_span(r, task, outcome, head->run_us, channel_ended_us(head, clock_now_us()));
 }
 
 static bool make_room(struct report *r, size_t bytes)
@@ -103,21 +101,21 @@ void report_answer(struct report *r,
     const struct wire_attempt attempt = {
         .id = task->id,
         .attempt = task->attempt,
-        .outcome = (enum wire_outcome)head->outcome,
+        .outcome = (enum wire_outcome)channel_kind(head),
         .flags = (head->flags & CHANNEL_FINAL) != 0 ? WIRE_ATTEMPT_FINAL : 0,
         .run_us = head->run_us,
         .bytes = bytes,
     };
 
     if (task->traced)
-        note_span(r, task, attempt.outcome, head->run_us, end_of(head->flags));
+        note_ran(r, task, attempt.outcome, head);
     append(r, &attempt);
 }
 
 void report_ran(struct report *r, const struct task *task, const struct channel_outcome *head)
 {
     if (task->traced)
-        note_span(r, task, WIRE_OK, head->run_us, end_of(head->flags));
+        note_ran(r, task, WIRE_OK, head);
 }
 
 void report_moved(struct report *r, const struct task *task, uint32_t run_us, uint64_t size)
