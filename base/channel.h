@@ -134,9 +134,12 @@ static inline int64_t channel_ended_us(const struct channel_outcome *head, int64
 #define CHANNEL_TIMED   4U /* PARKED: it has to go on in time, so no other task may begin meanwhile */
 #define CHANNEL_BUILTIN 2U /* CHANNEL_NAME: a function of scoop-worker itself */
 
-#define CHANNEL_READY   0xffff /* the first record: main() reached scoop_init() */
-#define CHANNEL_PARKED  0xfffe /* task `id` was set aside: it waits for its children */
-#define CHANNEL_RESUMED 0xfffd /* it goes on */
+/* The first record: main() reached scoop_init(); `run_us` is what functions need, CHANNEL_WANTS_... */
+#define CHANNEL_READY         0xffff
+#define CHANNEL_WANTS_EXEC    1U
+#define CHANNEL_WANTS_SOCKETS 2U
+#define CHANNEL_PARKED        0xfffe /* task `id` was set aside: it waits for its children */
+#define CHANNEL_RESUMED       0xfffd /* it goes on */
 /* Defines the next function that children call, by order from 0; its body is the name; `run_us` and
  * `id` are the sizes of argument and result. */
 #define CHANNEL_NAME    0xfffc

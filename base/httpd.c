@@ -2,6 +2,7 @@
 #include "httpd.h"
 
 #include "clock.h"
+#include "fence.h"
 #include "httpd_internal.h"
 #include "log.h"
 #include "parse.h"
@@ -232,11 +233,14 @@ int httpd_serve(const struct httpd_options *options)
 {
     struct httpd *httpd = NULL;
     const sigset_t signals = signals_block(0);
+    struct problem problem = {.text = ""};
     int number = 0;
 
     signal(SIGPIPE, SIG_IGN);
     if (httpd_start(options, &httpd) != 0)
         return EXIT_FAILURE;
+    if (options->alone && fence_enter(0, &problem) != 0)
+        log_warn("calls_not_fenced", "error=\"%s\"", problem.text);
     sigwait(&signals, &number);
     log_info("draining", "signal=%s", sigabbrev_np(number));
     httpd_stop(httpd, HTTPD_DRAIN_MS);

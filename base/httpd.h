@@ -128,6 +128,7 @@ struct httpd_options {
     const struct httpd_route *routes; /* borrowed until httpd_stop */
     size_t route_count;
     struct metrics *metrics; /* borrowed; shown at /metrics, the shell adds its own */
+    bool alone;              /* no new sockets once it listens: base/fence.h */
     bool access_log;         /* one line per request on stdout */
     unsigned threads;        /* event loops; 0: one per usable CPU, at most HTTPD_THREADS_MAX */
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/signals.h"
+#include "confine.h"
 #include "guard.h"
 #include "journal.h"
 #include "loop.h"
@@ -106,6 +107,7 @@ static int run(const struct options *options, struct pulse *pulse, struct proble
 
     if (rc != 0)
         return rc;
+    confine_broker(options);
     const int stop_fd = signals_open(0);
     void *context = zmq_ctx_new();
     struct monitor *monitor = monitor_new();

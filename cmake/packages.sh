@@ -5,7 +5,7 @@
 BUILD_PACKAGES=(
     gcc cmake ninja-build pkg-config
     libzmq3-dev libhiredis-dev libmicrohttpd-dev libssl-dev libjansson-dev libhttp-parser-dev
-    uthash-dev
+    uthash-dev libseccomp-dev
 )
 
 # To run ./demo.

@@ -586,9 +586,9 @@ static void start(struct executor *e)
     tidy_init(e->bell, e->files);
 }
 
-_Noreturn void executor_main(void)
+_Noreturn void executor_main(unsigned wants)
 {
-    const struct channel_outcome ready = {.outcome = CHANNEL_READY};
+    const struct channel_outcome ready = {.outcome = CHANNEL_READY, .run_us = wants};
 
     start(&executor);
     executor_put(&ready, NULL, NULL, 0);

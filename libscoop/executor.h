@@ -13,8 +13,8 @@ bool executor_is_wanted(void);
 /* Compute tasks until the process ends; the agent kills it when it is not needed any more. What it
  * was told about itself is removed from the environment first, so that no child process takes
  * itself for an executor. Exits with 2 and one line on stderr when that is malformed or of another
- * version of scoop. */
-_Noreturn void executor_main(void);
+ * version of scoop. `wants` is what functions need: CHANNEL_WANTS_... */
+_Noreturn void executor_main(unsigned wants);
 
 /* Is this process one? */
 bool executor_is_here(void);

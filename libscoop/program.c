@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include "base/channel.h"
 #include "base/clock.h"
 #include "base/settings.h"
 #include "config.h"
@@ -20,6 +21,7 @@ static struct {
     bool initialised;
     bool executes; /* an executor: what calls here is a function */
     bool serial;
+    unsigned may; /* what functions need */
     scoop_session *session;
     pid_t pid; /* that scoop_init() ran in: a forked child has no session thread */
     enum scoop_status status;
@@ -60,13 +62,21 @@ static enum scoop_status open_session(void)
     return fail(error == -ENOMEM ? SCOOP_NO_MEMORY : SCOOP_MISUSE, problem.text);
 }
 
+_Static_assert(SCOOP_MAY_EXEC == CHANNEL_WANTS_EXEC && SCOOP_MAY_SOCKETS == CHANNEL_WANTS_SOCKETS,
+               "the agent reads the same bits");
+
+void scoop_may(unsigned what)
+{
+    program.may |= what;
+}
+
 enum scoop_status scoop_init(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
     program.executes = executor_is_wanted();
     if (program.executes)
-        executor_main();
+        executor_main(program.may);
     if (program.initialised)
         return program.status;
     program.initialised = true;

@@ -1,6 +1,7 @@
 /* miner: settings, signals, run, flush. */
 #include "config.h"
 
+#include "base/fence.h"
 #include "base/httpd.h"
 #include "base/log.h"
 #include "base/signals.h"
@@ -87,6 +88,10 @@ int main(int argc, char **argv)
 
     if (!config_read(argc, argv, &config, &code))
         return code;
+    fence_raise(&(struct fence){
+        .rights = FENCE_SOCKETS,
+        .files = {config.redis.password_file},
+    });
     /* Never freed: a ledger thread that still waits for Redis uses it until the exit. */
     static struct metrics *metrics;
     metrics = metrics_new("miner");

@@ -1,5 +1,6 @@
 #include "rng.h"
 
+#include "base/fence.h"
 #include "base/log.h"
 #include "base/service.h"
 
@@ -50,6 +51,7 @@ static int serve(const struct values *values)
         .route_count = COUNT_OF(routes),
         .metrics = metrics,
         .access_log = values->service.access_log,
+        .alone = true,
     });
     metrics_free(metrics);
     return code;
@@ -60,7 +62,8 @@ int main(int argc, char **argv)
     struct values values = {0};
     int code = EXIT_FAILURE;
 
-    if (service_begin(&table, argc, argv, &values, &values.service, &code))
-        code = serve(&values);
-    return code;
+    if (!service_begin(&table, argc, argv, &values, &values.service, &code))
+        return code;
+    fence_raise(&(struct fence){.rights = FENCE_SOCKETS});
+    return serve(&values);
 }

@@ -1,6 +1,7 @@
 /* webui: settings, the two watchers, the server. */
 #include "webui.h"
 
+#include "base/fence.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "base/signals.h"
@@ -107,6 +108,10 @@ int main(int argc, char **argv)
         return code;
     if (!redis_options_check(&values.redis, table.program))
         return 2;
+    fence_raise(&(struct fence){
+        .rights = FENCE_SOCKETS,
+        .files = {values.redis.password_file, values.client_key_file, values.broker_key_file},
+    });
     (void)signals_block(0);   /* both watchers start threads */
     signal(SIGPIPE, SIG_IGN); /* as base/redis.h wants it */
     return serve(&values);

@@ -133,9 +133,9 @@ static bool may_move(struct executor *e, const struct channel_outcome *head)
 static int
 take_ready(const struct taking *t, const struct channel_outcome *head, const uint8_t *body)
 {
-    (void)head;
     (void)body;
     t->executor->ready = true;
+    t->executor->wants = head->run_us;
     t->executor->since_ms = t->now_ms;
     return 0;
 }

@@ -32,7 +32,11 @@ static void tell_line(void *context, const struct output *output, const char *li
                     (struct wire_bytes){(const uint8_t *)line, bytes});
 }
 
-int executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct executor **out)
+int executor_start(struct program *program,
+                   const struct guard *guard,
+                   int epoll_fd,
+                   int64_t now_ms,
+                   struct executor **out)
 {
     struct executor *const e = calloc(1, sizeof(*e));
 
@@ -42,6 +46,8 @@ int executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct
         .program = program,
         .bell = -1,
         .files = -1,
+        .asks = -1,
+        .guard = guard,
         .epoll_fd = epoll_fd,
         .since_ms = now_ms,
         .out =
@@ -471,6 +477,7 @@ void executor_free(struct executor *e)
     }
     if (e->files >= 0)
         close(e->files);
+    guard_leave(e);
     output_close(&e->out);
     output_close(&e->err);
     free(e->numbers);

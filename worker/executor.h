@@ -8,6 +8,7 @@
 
 #include "base/channel.h"
 #include "base/err.h"
+#include "guard.h"
 #include "nested.h"
 #include "output.h"
 #include "program.h"
@@ -45,6 +46,7 @@ enum executor_end {
     EXECUTOR_BELL,
     EXECUTOR_STDOUT,
     EXECUTOR_STDERR,
+    EXECUTOR_ASKS, /* see guard.h */
 };
 
 struct transfers;
@@ -119,7 +121,12 @@ struct executor {
     int bell;     /* eventfd */
     int files;    /* our end of the pair of sockets by which memory files pass; -1: none */
     int epoll_fd; /* borrowed; it watches the bell */
-    struct executor_watch watches[3];
+    struct executor_watch watches[4];
+    const struct guard *guard; /* borrowed */
+    int asks; /* by which the kernel asks what it may do; until `listens` what that comes through; -1: none */
+    bool listens;
+    unsigned wants;   /* GUARD_...: what its program asked for when it was ready */
+    uint32_t refused; /* calls */
     struct output out;
     struct output err;
     bool unread;              /* it printed something: read it when it is known whose it is */
@@ -155,12 +162,15 @@ struct executor {
     struct channel_outcome large_head;
 };
 
-/* Start a process for `program` (found before: program_look). Its pipes and bell are added to
+/* Start a process for `program` (found before: program_look), within `guard`. Its pipes and bell are added to
  * `epoll_fd` with a struct executor_watch as data. *out is owned by the caller. Negative errno
  * of what failed; a program that cannot be executed is not an error here: the process says why
  * on stderr and exits with 126. */
-NODISCARD int
-executor_start(struct program *program, int epoll_fd, int64_t now_ms, struct executor **out);
+NODISCARD int executor_start(struct program *program,
+                             const struct guard *guard,
+                             int epoll_fd,
+                             int64_t now_ms,
+                             struct executor **out);
 
 /* Free it after the process has been reaped; its tasks have been taken out. NULL is accepted. */
 void executor_free(struct executor *executor);

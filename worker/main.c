@@ -45,7 +45,7 @@ int main(int argc, char **argv)
     const char *const word = argc > 1 ? argv[1] : "";
 
     if (executor_is_wanted())
-        executor_main();
+        executor_main(0);
     if (strcmp(word, "--help") == 0) {
         print_help();
         return EXIT_SUCCESS;

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "cpus.h"
+#include "guard.h"
 
 int agent_options_check(const struct agent_options *options, struct problem *problem)
 {
@@ -9,7 +10,19 @@ int agent_options_check(const struct agent_options *options, struct problem *pro
 
     if (needs_parse(options->resources, &needs, &why) != 0)
         return problem_set(problem, -EINVAL, "--resources: %s", why.text);
+    unsigned may = 0;
+    if (guard_parse(options->may, &may, &why) != 0)
+        return problem_set(problem, -EINVAL, "--tasks-may: %s", why.text);
     return 0;
+}
+
+unsigned agent_options_may(const struct agent_options *options)
+{
+    struct problem ignored;
+    unsigned may = 0;
+
+    (void)!guard_parse(options->may, &may, &ignored); /* it was checked */
+    return may;
 }
 
 uint32_t agent_options_slots(const struct agent_options *options)

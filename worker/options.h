@@ -14,11 +14,16 @@ struct agent_options {
     uint64_t grace_ms;
     uint64_t task_memory;    /* 0: no limit */
     uint64_t executor_tasks; /* 0: no limit */
-    const char *resources;   /* what the host has for tasks, see base/needs.h */
+    const char *may;         /* see guard_parse() */
+    const char *hide;
+    const char *resources; /* what the host has for tasks, see base/needs.h */
 };
 
 /* Are they possible? -EINVAL with *problem. */
 NODISCARD int agent_options_check(const struct agent_options *options, struct problem *problem);
+
+/* What programs may ask for, see guard.h. */
+unsigned agent_options_may(const struct agent_options *options);
 
 /* How many tasks it runs at the same time. */
 uint32_t agent_options_slots(const struct agent_options *options);
@@ -60,6 +65,24 @@ uint32_t agent_options_slots(const struct agent_options *options);
             .fallback = "0",                                                                       \
             .max = UINT32_MAX,                                                                     \
             .help = "tasks after which a process is replaced by a new one; 0: never",              \
+        },                                                                                         \
+        {                                                                                          \
+            .flag = "tasks-may",                                                                   \
+            .variable = "WORKER_TASKS_MAY",                                                        \
+            .type = SETTING_TEXT,                                                                  \
+            .offset = offsetof(owner, member.may),                                                 \
+            .fallback = "exec,sockets",                                                            \
+            .max = 64,                                                                             \
+            .help = "what programs may ask for: exec (commands need it), sockets, both, or \"\"",  \
+        },                                                                                         \
+        {                                                                                          \
+            .flag = "hide",                                                                        \
+            .variable = "WORKER_HIDE",                                                             \
+            .type = SETTING_TEXT,                                                                  \
+            .offset = offsetof(owner, member.hide),                                                \
+            .fallback = "/run/secrets",                                                            \
+            .max = 4096,                                                                           \
+            .help = "files and folders that tasks cannot read, PATH[:PATH]",                       \
         },                                                                                         \
         {                                                                                          \
             .flag = "resources",                                                                   \

@@ -62,7 +62,7 @@ static void keep_tail(struct output *o, const char *data, size_t size)
         o->tail[o->tail_bytes++ % OUTPUT_TAIL_BYTES] = data[i];
 }
 
-static void take_bytes(struct output *o, const char *data, size_t size, int64_t now_ms)
+void output_add(struct output *o, const char *data, size_t size, int64_t now_ms)
 {
     keep_tail(o, data, size);
     for (size_t i = 0; i < size; i++) {
@@ -82,7 +82,7 @@ static bool read_chunks(struct output *o, int chunks, int64_t now_ms)
         const ssize_t got = read(o->fd, data, sizeof(data));
 
         if (got > 0)
-            take_bytes(o, data, (size_t)got, now_ms);
+            output_add(o, data, (size_t)got, now_ms);
         else if (got < 0 && errno == EAGAIN)
             return true;
         else if (got == 0 || errno != EINTR)

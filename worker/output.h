@@ -39,6 +39,9 @@ struct output {
  */
 bool output_read(struct output *output, int64_t now_ms);
 
+/* Take this as if it had been read from there. */
+void output_add(struct output *output, const char *data, size_t size, int64_t now_ms);
+
 /* Read the rest after the process has ended, log what is left of a line, close. */
 void output_finish(struct output *output, int64_t now_ms);
 

@@ -58,6 +58,8 @@ int verb_run(int argc, char **argv)
         .task_memory = options.agent.task_memory,
         .executor_tasks = (uint32_t)options.agent.executor_tasks,
         .resources = options.agent.resources,
+        .may = agent_options_may(&options.agent),
+        .hide = options.agent.hide,
         .grace_ms = (uint32_t)options.agent.grace_ms,
     };
 

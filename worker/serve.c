@@ -242,6 +242,9 @@ static int run(const struct options *options)
         .task_memory = options->agent.task_memory,
         .executor_tasks = (uint32_t)options->agent.executor_tasks,
         .resources = options->agent.resources,
+        .may = agent_options_may(&options->agent),
+        .hide = options->agent.hide,
+        .hide_too = service.folder[0] != '\0' ? service.folder : NULL,
         /* One that is attached has nobody left to work for. */
         .grace_ms = service.config.attached ? 0 : (uint32_t)options->agent.grace_ms,
         .gone_ms = (uint32_t)service.config.gone_ms,

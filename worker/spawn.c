@@ -3,6 +3,7 @@
 
 #include "base/channel.h"
 #include "base/fdpass.h"
+#include "guard.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -23,7 +24,7 @@ enum { FD_MEMORY = 3, FD_BELL = 4, FD_FILES = 5, FD_FIRST_UNUSED = 6 };
 static char channel_variable[] = CHANNEL_VARIABLE "=3,4," STRING_OF(CHANNEL_VERSION) ",5";
 
 /* Descriptors of the agent for one executor, and for everything else. */
-#define FILES_PER_EXECUTOR 8
+#define FILES_PER_EXECUTOR 9
 #define FILES_BESIDE       512
 
 /* The limit as it was before spawn_expect(): executors get it back, because select() fails above
@@ -36,6 +37,9 @@ struct launch {
     char *argv[2];
     char **environment; /* owned; the strings are borrowed */
     pid_t parent;
+    const struct guard *guard;
+    bool own;                  /* it is scoop-worker itself */
+    int asks;                  /* its end of the pair, see guard_enter() */
     int ends[FD_FIRST_UNUSED]; /* by the number that the executor finds it at */
 };
 
@@ -70,6 +74,9 @@ _Noreturn static void die(const char *path, const char *step)
 /* Move all ends out of the way of each other, then to their places. */
 static bool place_ends(struct launch *launch)
 {
+    launch->asks = fcntl(launch->asks, F_DUPFD_CLOEXEC, 64);
+    if (launch->asks < 0)
+        return false;
     for (int i = 0; i < FD_FIRST_UNUSED; i++) {
         launch->ends[i] = fcntl(launch->ends[i], F_DUPFD_CLOEXEC, 64);
         if (launch->ends[i] < 0)
@@ -124,8 +131,10 @@ _Noreturn static void run_child(struct launch *launch)
     /* So that it sees what its functions leave behind. */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     volunteer();
+    guard_confine(launch->guard);
     if (!place_ends(launch))
         die(launch->path, "prepare");
+    guard_enter(launch->guard, launch->own, launch->asks);
     execve(launch->path, launch->argv, launch->environment);
     die(launch->path, "run");
 }
@@ -181,6 +190,19 @@ static int open_files(struct executor *e, int *other)
     return 0;
 }
 
+/* Likewise. */
+static int open_asks(struct executor *e, int *other)
+{
+    int ends[2];
+    const int result = fdpass_open(ends);
+
+    if (result != 0)
+        return result;
+    e->asks = ends[0];
+    *other = ends[1];
+    return watch(e, EXECUTOR_ASKS, ends[0]);
+}
+
 static int open_ends(struct executor *e, int ends[FD_FIRST_UNUSED])
 {
     int result = 0;
@@ -229,15 +251,22 @@ int spawn_executor(struct executor *e)
         .path = e->program->path,
         .argv = {(char *)(uintptr_t)program_label(e->program), NULL},
         .parent = getpid(),
+        .guard = e->guard,
+        .own = e->program->name[0] == '\0',
+        .asks = -1,
         .ends = {-1, -1, -1, -1, -1, -1},
     };
     int result = open_ends(e, launch.ends);
 
+    if (result == 0)
+        result = open_asks(e, &launch.asks);
     if (result == 0)
         result = start_process(e, &launch);
     for (int i = 0; i < FD_FIRST_UNUSED; i++) {
         if (i != FD_BELL && launch.ends[i] >= 0)
             close(launch.ends[i]);
     }
+    if (launch.asks >= 0)
+        close(launch.asks);
     return result;
 }

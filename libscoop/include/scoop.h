@@ -152,6 +152,16 @@ SCOOP_API const char *scoop_version(void);
  * SCOOP_NO_MEMORY; all later calls then return the same error: a program may check there. */
 SCOOP_API enum scoop_status scoop_init(int *argc, char ***argv);
 
+/* Functions of this program need this on workers; call it before scoop_init(), which tells the agent. By
+ * themselves they may not start programs (execve(), system(), popen(), ...) nor open sockets, which name lookups do
+ * too: such a call fails with EPERM, and the reason is among the task's lines on stderr. A worker that
+ * was started with another WORKER_TASKS_MAY refuses all the same. What main() does before scoop_init()
+ * on a worker is not refused, and what it has opened there can be used. No program may trace other processes, read their memory, or
+ * signal the agent and other tasks; docs/SECURITY.md has the rest. */
+#define SCOOP_MAY_EXEC    1U
+#define SCOOP_MAY_SOCKETS 2U
+SCOOP_API void scoop_may(unsigned what);
+
 /* Close the default session: unfinished tasks are revoked. Called at exit by itself. */
 SCOOP_API void scoop_fini(void);
 

@@ -50,6 +50,7 @@ static struct stage given_an_executor(void)
     *s.executor = (struct executor){
         .program = s.program,
         .bell = -1,
+        .asks = -1,
         .files = -1,
         .ready = true,
         .out = {.fd = -1},

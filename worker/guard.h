@@ -1,0 +1,66 @@
+/* What executors may not do, and the evidence when they try.
+ *
+ * The agent gives up first what neither it nor its children need: tracing is left to the filter below, files of
+ * the host's secrets cannot be read any more (base/landlock.h), and what base/fence.h refuses is refused.
+ *
+ * Each executor has, from before its program is loaded, a filter of system calls whose refusals are the
+ * agent's to give: to trace and to look into other processes, to signal the agent, its parent, process 1 or
+ * everybody; and until its program has said that its functions need them (scoop_may()), new sockets and
+ * starting programs. The kernel asks the agent, which answers EPERM and writes what was tried into the
+ * task's stderr. Signals and tracing reach nothing but the executor and its children, where Landlock knows
+ * that. Where the kernel knows one of the two not, the rest holds, and a line of the log says so.
+ *
+ * What main() does before scoop_init() is not a function's: programs may be started there, and sockets
+ * opened as far as the agent lets programs at all. One thread. */
+#ifndef WORKER_GUARD_H
+#define WORKER_GUARD_H
+
+#include "base/channel.h"
+#include "base/err.h"
+#include "base/fence.h"
+#include "base/problem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bits of what a program may ask for; they travel in CHANNEL_READY. */
+#define GUARD_EXEC    CHANNEL_WANTS_EXEC
+#define GUARD_SOCKETS CHANNEL_WANTS_SOCKETS
+#define GUARD_ALL     (GUARD_EXEC | GUARD_SOCKETS)
+
+struct executor;
+
+struct guard {
+    unsigned may; /* what programs may ask for at most */
+    int scope;    /* ruleset that each executor enters; -1: none */
+    struct fence_code
+        own; /* for scoop-worker's own functions: they have all that may be asked for */
+    struct fence_code asked; /* for programs of others */
+    struct fence_code plain; /* where the kernel cannot ask: EPERM without evidence */
+    struct seccomp_notif *question;
+    struct seccomp_notif_resp *answer;
+};
+
+/* Read "exec,sockets" (both, one, or "" for none). -EINVAL with *problem. */
+NODISCARD int guard_parse(const char *text, unsigned *may, struct problem *problem);
+
+/* Give up, for the agent and for all that it starts, and prepare what executors get. `hide` are paths, "PATH[:PATH]"; `hide_too` is
+ * one more, or NULL. Before other threads exist. What this kernel lacks is logged, not an error. -ENOMEM. */
+NODISCARD int guard_open(struct guard *guard, unsigned may, const char *hide, const char *hide_too);
+void guard_close(struct guard *guard);
+
+/* In the child, before exec, with only async-signal-safe calls. First: signals and tracing stay in. Before
+ * descriptors are moved. */
+void guard_confine(const struct guard *guard);
+
+/* Last: the filter. Gives its end of a pair of
+ * sockets (base/fdpass.h) the descriptor by which the agent is asked. */
+void guard_enter(const struct guard *guard, bool own, int end);
+
+/* The agent's end of that pair, or what came through it, has something: see guard_watch(). */
+void guard_event(struct executor *executor, int64_t now_ms);
+
+/* Stop to listen: its process has ended, or nobody can ask any more. */
+void guard_leave(struct executor *executor);
+
+#endif
