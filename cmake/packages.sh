@@ -20,6 +20,9 @@ TEST_PACKAGES=(
 # To run ./check faults besides.
 FAULTS_PACKAGES=(strace faketime iptables util-linux)
 
+# ./check peers
+PEERS_PACKAGES=(gearman-job-server gearman-tools beanstalkd python3-celery python3-distributed)
+
 # To run ./check valgrind.
 VALGRIND_PACKAGES=(valgrind)
 
