@@ -80,6 +80,7 @@ struct worker {
     struct exchange *spare;
     struct link *links;
     int64_t next_sweep_ms;
+    int64_t turn_ms;       /* how long the last one took */
     atomic_uint in_flight; /* exchanges begun and not ended; written by the worker alone */
     unsigned suspended;    /* of these, waiting at a gate or for a ticket */
     struct access_lines access;

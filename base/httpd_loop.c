@@ -21,7 +21,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 500 };
+enum {
+    SWEEP_MS = 500,
+    /* After a turn this long (many read slowly, and each is written to) more than one is accepted: else who
+     * comes next would stand behind as many turns as there are connections before it. */
+    LONG_TURN_MS = 2,
+    ACCEPTS_MAX = 64,
+    /* Of the kernel, for what a client has not read yet: by itself it takes up to 4 MiB. */
+    SEND_BYTES = 512 * 1024,
+};
 
 void link_set_deadline(struct link *link, int64_t deadline_ms)
 {
@@ -161,12 +169,14 @@ static void watch_listener(struct worker *worker, bool on)
         worker->listening = on;
 }
 
-static void accept_one(struct worker *worker)
+/* False: there is none, or no more are to be taken in this turn. */
+static bool accept_one(struct worker *worker)
 {
     struct httpd *httpd = worker->httpd;
     struct sockaddr_storage peer;
     socklen_t size = sizeof(peer);
     const int one = 1;
+    const int send_bytes = SEND_BYTES;
     const int fd =
         accept4(httpd->listen_fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -176,15 +186,25 @@ static void accept_one(struct worker *worker)
             log_warn("accept_paused", "error=\"%s\"", strerror(errno));
             watch_listener(worker, false);
         }
-        return;
+        return false;
     }
     if (!has_room(httpd, &peer)) {
         turn_away(httpd, fd);
-        return;
+        return true;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
     /* Closes the socket if it fails; that is the client's answer. */
     (void)MHD_add_connection(worker->daemon, fd, (struct sockaddr *)&peer, size);
+    return true;
+}
+
+static void accept_some(struct worker *worker)
+{
+    unsigned left = worker->turn_ms >= LONG_TURN_MS ? ACCEPTS_MAX : 1;
+
+    while (left > 0 && accept_one(worker))
+        left--;
 }
 
 /* How long the loop may sleep. */
@@ -233,7 +253,7 @@ static void turn(struct worker *worker, int64_t now_ms)
 
     for (int i = 0; i < count; i++) {
         if (events[i].data.u32 == WAKE_LISTENER)
-            accept_one(worker);
+            accept_some(worker);
         if (events[i].data.u32 == WAKE_RESUME)
             eventfd_read(worker->resume_fd, &resumed);
         if (events[i].data.u32 == WAKE_DRAIN) {
@@ -241,7 +261,9 @@ static void turn(struct worker *worker, int64_t now_ms)
             epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->httpd->drain_fd, NULL);
         }
     }
+    const int64_t begin_ms = clock_now_ms();
     MHD_run_wait(worker->daemon, 0);
+    worker->turn_ms = clock_now_ms() - begin_ms;
     stats_flush_access(worker);
 }
 
