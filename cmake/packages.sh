@@ -14,7 +14,7 @@ DEMO_PACKAGES=(redis-server curl)
 # To run the unit and integration tests.
 TEST_PACKAGES=(
     libcriterion-dev python3 python3-pytest python3-pytest-xdist python3-redis python3-yaml
-    python3-zmq redis-server openssh-server openssh-client curl httping procps iproute2 graphviz binutils
+    python3-zmq redis-server ssh-audit openssh-server openssh-client curl httping procps iproute2 graphviz binutils
 )
 
 # To run ./check faults besides.

@@ -1,12 +1,17 @@
 """Who may talk to the broker over TCP. That others get nothing through is in test_strangers.py."""
 
+import ctypes
+import os
+import pathlib
 import struct
+import threading
 import time
 
 import pytest
 import zmq
 from fake_broker import text
-from programs import eventually, run
+from programs import descendants, eventually, run
+from rawhttp import ask
 from ssh_site import Site
 
 HELLO, WELCOME = 1, 2
@@ -126,3 +131,55 @@ def test_an_endpoint_that_is_none_is_one_clear_line(variable, value):
     assert done.returncode == 2
     assert done.stderr == (
         f'scoop-broker: {variable}: "{value}" is not tcp://HOST:PORT or ipc:///PATH\n')
+
+
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+WALL = 0x40000000
+
+
+def thread_of(program, name):
+    for pid in [program.pid, *descendants(program.pid)]:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            if (task / "comm").read_text().strip() == name:
+                return int(task.name)
+    raise AssertionError(f"{program.name} has no thread {name}")
+
+
+class Stopped:
+    """One thread of a program stands still for good, as if it were dead; the others do not. A debugger does that, which is
+    a thread of its own here and has to stay."""
+
+    def __init__(self, thread):
+        self.thread, self.over, self.done = thread, threading.Event(), threading.Event()
+        self.debugger = threading.Thread(target=self.hold)
+        self.debugger.start()
+        assert self.done.wait(5)
+
+    def hold(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.ptrace(PTRACE_SEIZE, self.thread, None, None) == 0 and \
+                libc.ptrace(PTRACE_INTERRUPT, self.thread, None, None) == 0:
+            os.waitpid(self.thread, WALL)
+            self.done.set()
+            self.over.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.debugger.join()
+
+
+@pytest.mark.fault("H05")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may stop a thread of another process")
+def test_without_the_thread_that_admits_nobody_gets_in_and_the_health_check_fails(site, broker):
+    pair = secret_pair(site, "client_curve_key")
+    assert answer(site.client_endpoint, CLIENT, pair, server_key(site), 5000) == WELCOME
+    assert ask(broker.address, "GET", "/health").status == 200
+    with Stopped(thread_of(broker, "admit")):
+        assert answer(site.client_endpoint, CLIENT, pair, server_key(site)) is None
+        assert answer(site.worker_endpoint, AGENT, zmq.curve_keypair(), server_key(site)) is None
+        eventually(lambda: ask(broker.address, "GET", "/health").status == 503, "it is not well")
+        assert b"admission" in ask(broker.address, "GET", "/health").body
+    eventually(lambda: answer(site.client_endpoint, CLIENT, pair, server_key(site)) == WELCOME, "it goes on")

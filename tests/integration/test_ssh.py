@@ -1,6 +1,7 @@
 """The broker starts agents over ssh, with real ssh and sshd on loopback."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import urllib.request
 import pytest
 import zmq
 from programs import as_user, children, environment, eventually, run
-from ssh_site import Site
+from ssh_site import OPTIONS, Site
 
 CONFIG = "scoop 1\nbroker tcp://127.0.0.1:1\nbroker_key {}\ngone_ms 1000\nend\n"
 
@@ -235,6 +236,48 @@ def test_a_login_moves_no_files(site, worker):
     done = site.ssh("127.0.0.2", "sftp", switches=["-s"])
     assert done.returncode != 0
     assert done.stdout == ""
+
+
+@pytest.mark.fault("I06")
+def test_a_login_copies_no_files(site, worker, tmp_path):
+    worker()
+    words = ["scp", "-F", "none", "-P", str(site.ssh_port), "-i", site.path("ssh_client_rsa_key")]
+    for option in OPTIONS:
+        words += ["-o", option]
+    for mode in ("-s", "-O"):  # by sftp, and the old way
+        done = subprocess.run([*words, mode, f"{site.user}@127.0.0.2:/etc/passwd", str(tmp_path)], env=environment(),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=15, check=False)
+        assert done.returncode != 0
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.fault("I10")
+def test_a_login_passes_no_variables(site, worker):
+    worker()
+    # Were it obeyed, the loader would say on stderr that there is no such library.
+    done = site.ssh("127.0.0.2", "id", options=["SetEnv=LD_PRELOAD=/no/such/library.so WORKER_SLOTS=7 PATH=/tmp"])
+    assert done.stderr.strip() == 'scoop-worker: configuration: it was cut, there is no line "end"'
+
+
+@pytest.mark.fault("I13")
+def test_who_does_not_log_in_is_cut(site, worker):
+    worker()
+    begin = time.monotonic()
+    with socket.create_connection(("127.0.0.2", site.ssh_port), 15) as slow:
+        slow.sendall(b"SSH-2.0-slow\r\n")
+        while slow.recv(4096):
+            pass
+    assert time.monotonic() - begin < 12  # LoginGraceTime is 10 s
+
+
+@pytest.mark.fault("I14")
+@pytest.mark.skipif(shutil.which("ssh-audit") is None, reason="ssh-audit is not installed")
+def test_an_audit_finds_no_failure(site, worker):
+    worker()
+    done = subprocess.run(["ssh-audit", "--no-colors", "-p", str(site.ssh_port), "127.0.0.2"], capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert "(kex)" in done.stdout
+    assert "[fail]" not in done.stdout, done.stdout
 
 
 @pytest.mark.fault("I12")
