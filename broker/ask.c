@@ -200,6 +200,15 @@ static void submit_new(struct core *core,
         ask_refuse(core, task, "the broker is out of memory");
         return;
     }
+    if (task->class != &core->ordinary) {
+        const char *const needs = task->class->text;
+
+        if (durable_need(d, (struct wire_bytes){(const uint8_t *)needs, strlen(needs)}) != 0) {
+            ask_refuse(core, task, "the broker is out of memory");
+            durable_forget(core, d);
+            return;
+        }
+    }
     if (after.size != 0 && !tie(core, task, d, after))
         return;
     ledger_write(core, d);
@@ -437,11 +446,14 @@ void ask(struct core *core, struct task *task, bool has_inputs)
         ask_refuse(core, task, "what is asked of the broker itself waits for no other task");
         return;
     }
-    if (task->class != &core->ordinary ||
-        (task->terms != NULL && task->terms->options.rerun_ms != 0)) {
+    if (task->terms != NULL && task->terms->options.rerun_ms != 0) {
         ask_refuse(core, task,
-                   "durable tasks, and what is asked of the broker itself, have no needs and no "
-                   "copies");
+                   "durable tasks, and what is asked of the broker itself, have no copies");
+        return;
+    }
+    const enum core_ask what = core->function_by_number[task->function]->ask;
+    if (task->class != &core->ordinary && what != ASK_SUBMIT && what != ASK_SUBMIT_AFTER) {
+        ask_refuse(core, task, "what is asked of the broker itself has no needs");
         return;
     }
     answer(core, task);

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <utlist.h>
 
+/* Tasks for which there was no memory, or no class, are looked at again after this. */
+#define FEED_MS 100
+
 int durables_init(struct core *core, int64_t keep_ms)
 {
     struct durables *all = &core->durables;
@@ -33,6 +36,7 @@ static void free_durable(struct durable *d)
 {
     blob_unref(d->body);
     free(d->ties);
+    free(d->needs);
     free(d);
 }
 
@@ -187,6 +191,18 @@ struct durable *durable_new(struct core *core, uint64_t id, struct blob *body)
     return d;
 }
 
+int durable_need(struct durable *d, struct wire_bytes needs)
+{
+    char *const text = malloc(needs.size + 1);
+
+    if (text == NULL)
+        return -ENOMEM;
+    wire_text_copy(needs, text, needs.size + 1);
+    free(d->needs);
+    d->needs = text;
+    return 0;
+}
+
 struct durable *
 durable_for_constant(struct core *core, struct constant *constant, struct blob *body, bool in)
 {
@@ -300,12 +316,24 @@ static void refuse(struct core *core, struct durable *d)
     end_with(core, d, &outcome, 0);
 }
 
-static struct task *
-task_for(struct core *core, const struct record_task *record, const struct function *function)
+/* NULL: no memory, or too many different needs of unfinished tasks: later. */
+static struct task *task_for(struct core *core,
+                             const struct durable *d,
+                             const struct record_task *record,
+                             const struct function *function)
 {
     struct session *s = core->durables.session;
+    const struct wire_bytes needs = {(const uint8_t *)d->needs,
+                                     d->needs != NULL ? strlen(d->needs) : 0};
+    bool bad = false; /* it was read once */
+    struct class *class = class_get(core, needs, &bad);
+    struct task *task = NULL;
 
-    struct task *task = session_new_task(core, s, &core->ordinary, &record->options);
+    if (class == NULL)
+        return NULL;
+    class_ref(class);
+    task = session_new_task(core, s, class, &record->options);
+    class_unref(core, class);
     if (task == NULL)
         return NULL;
     task->argument = record->argument.data;
@@ -341,7 +369,7 @@ void durable_start(struct core *core, struct durable *d)
         refuse(core, d);
         return;
     }
-    d->task = task_for(core, &record, function);
+    d->task = task_for(core, d, &record, function);
     if (d->task == NULL) {
         core->durables.starving = true;
         return;
@@ -432,6 +460,7 @@ static void feed(struct core *core)
     struct durable *next = NULL;
 
     core->durables.starving = false;
+    core->durables.fed_ms = core->now_ms;
     for (struct durable *d = core->durables.oldest; d != NULL; d = next) {
         next = d->next;
         if (d->state == DURABLE_LIVE && d->task == NULL)
@@ -456,7 +485,7 @@ void durables_turn(struct core *core)
 
     if (!all->open)
         return;
-    if (all->starving)
+    if (all->starving && core->now_ms - all->fed_ms >= FEED_MS)
         feed(core);
     while (all->done != NULL && core->now_ms - all->done->ended_ms >= all->keep_ms) {
         if (all->done->takers != NULL) {

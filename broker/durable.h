@@ -49,6 +49,7 @@ struct durable {
     bool inherited;            /* of an earlier broker: it may have run there */
     bool unwanted;             /* DONE: to be forgotten when nothing is tied to it any more */
     struct ties *ties;         /* owned; what it waits for; NULL: nothing */
+    char *needs;               /* owned; of a worker, see needs.h; NULL: nothing */
     struct tie *takers;        /* of those that wait for it; utlist DL */
     struct durable *work_next; /* see ties.c */
     struct constant *constant; /* its entry is this, and no task, and has no id; borrowed */
@@ -88,9 +89,10 @@ struct durables {
     uint64_t trim_at;       /* when this is in the journal ... */
     uint64_t trim_to;       /* ... nothing before that is needed; 0: not known */
     uint64_t trimmed;
-    bool rewrite;  /* everything has to be written again */
-    bool lost;     /* likewise, and what is before that is to be trimmed */
-    bool starving; /* some that are LIVE have no task, for want of memory */
+    bool rewrite;   /* everything has to be written again */
+    bool lost;      /* likewise, and what is before that is to be trimmed */
+    bool starving;  /* some that are LIVE have no task, for want of memory */
+    int64_t fed_ms; /* when that was tried again last */
 };
 
 /* ---- durable.c ---- */
@@ -107,6 +109,8 @@ NODISCARD struct durable *durable_new(struct core *core, uint64_t id, struct blo
  * has written it; `in`: it was read from there, DONE. NULL: out of memory. */
 NODISCARD struct durable *
 durable_for_constant(struct core *core, struct constant *constant, struct blob *body, bool in);
+/* What it needs of a worker. -ENOMEM. */
+NODISCARD int durable_need(struct durable *d, struct wire_bytes needs);
 /* The constant is no more. */
 void durable_free_constant(struct core *core, struct durable *d);
 /* From the journal: a TASK or DONE record of it (d is NULL: the first), with a body of its own

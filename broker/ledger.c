@@ -5,6 +5,7 @@
 
 #include "state.h"
 
+#include <string.h>
 #include <utlist.h>
 
 /* A batch that is larger is handed out before the turn ends. */
@@ -61,11 +62,20 @@ static void put_after(struct core *core, const struct durable *d)
         wire_put_u64(core->durables.batch, d->ties->list[i].id);
 }
 
-/* Of its records: TASK or DONE, AFTER, FORGIVEN. */
+static void put_needs(struct core *core, const struct durable *d)
+{
+    if (d->needs == NULL)
+        return;
+    put_head(core, RECORD_NEEDS, d->id, strlen(d->needs));
+    wire_put_bytes(core->durables.batch, d->needs, strlen(d->needs));
+}
+
+/* Of its records: TASK or DONE, AFTER, NEEDS, FORGIVEN. */
 static size_t bytes_of(const struct durable *d)
 {
     return RECORD_HEAD_BYTES + d->body->size +
            (d->ties != NULL ? RECORD_HEAD_BYTES + ties_bytes(d) : 0) +
+           (d->needs != NULL ? RECORD_HEAD_BYTES + strlen(d->needs) : 0) +
            (d->forgiven ? RECORD_HEAD_BYTES : 0);
 }
 
@@ -107,6 +117,7 @@ void ledger_write(struct core *core, struct durable *d)
         put_head(core, type_of(d), d->id, d->body->size);
         wire_put_bytes(core->durables.batch, d->body->data, d->body->size);
         put_after(core, d);
+        put_needs(core, d);
         if (d->forgiven)
             put_head(core, RECORD_FORGIVEN, d->id, 0);
     }
@@ -193,7 +204,7 @@ static void compact(struct core *core)
 {
     struct durables *all = &core->durables;
     const uint64_t heads =
-        (HASH_COUNT(all->by_id) * 3 + core->counters.constants) * RECORD_HEAD_BYTES;
+        (HASH_COUNT(all->by_id) * 4 + core->counters.constants) * RECORD_HEAD_BYTES;
     const uint64_t most = 2 * (all->body_bytes + heads) + SLACK_BYTES;
     const uint64_t end = all->written_bytes + COMPACT_BYTES;
 
@@ -234,7 +245,10 @@ static void replay_more(struct core *core, struct durable *d, const struct recor
         return; /* there was no memory for it, and that was noted */
     if (record->type == RECORD_FORGIVEN)
         d->forgiven = true;
-    else if (ties_set(core, d, record->body) != 0)
+    else if (record->type == RECORD_NEEDS && durable_need(d, record->body) != 0)
+        core_note(core, LOG_ERROR, "durable_lost", "id=%016llx msg=\"out of memory\"",
+                  (unsigned long long)record->id);
+    else if (record->type == RECORD_AFTER && ties_set(core, d, record->body) != 0)
         core_note(core, LOG_ERROR, "durable_untied",
                   "id=%016llx msg=\"what it waits for is not readable, or out of memory\"",
                   (unsigned long long)record->id);
@@ -255,7 +269,8 @@ static void replay_record(struct core *core, uint64_t position, const struct rec
     }
     if (record->type == RECORD_FORGET && d != NULL)
         durable_forget(core, d);
-    if (record->type == RECORD_AFTER || record->type == RECORD_FORGIVEN)
+    if (record->type == RECORD_AFTER || record->type == RECORD_FORGIVEN ||
+        record->type == RECORD_NEEDS)
         replay_more(core, d, record);
     if (record->type != RECORD_TASK && record->type != RECORD_DONE)
         return;

@@ -9,8 +9,9 @@
 #define COVERED_AT 4
 
 static const char *const type_names[RECORD_TYPE_END] = {
-    [RECORD_OPEN] = "OPEN",     [RECORD_TASK] = "TASK",   [RECORD_DONE] = "DONE",
-    [RECORD_FORGET] = "FORGET", [RECORD_AFTER] = "AFTER", [RECORD_FORGIVEN] = "FORGIVEN",
+    [RECORD_OPEN] = "OPEN",         [RECORD_TASK] = "TASK",   [RECORD_DONE] = "DONE",
+    [RECORD_FORGET] = "FORGET",     [RECORD_AFTER] = "AFTER", [RECORD_FORGIVEN] = "FORGIVEN",
+    [RECORD_CONSTANT] = "CONSTANT", [RECORD_UNSET] = "UNSET", [RECORD_NEEDS] = "NEEDS",
 };
 
 const char *record_type_name(enum record_type type)

@@ -30,6 +30,7 @@ enum record_type {
     RECORD_FORGIVEN, /* behind its DONE: what waits for it goes on without it */
     RECORD_CONSTANT, /* a constant is kept; the id is 0 */
     RECORD_UNSET,    /* it is no more; the id is 0, the body its name as text */
+    RECORD_NEEDS,    /* behind its TASK or DONE: what it needs of a worker; the body is the text */
     RECORD_TYPE_END,
 };
 

@@ -172,7 +172,7 @@ static int accept_task(struct core *core,
     task->limit_ms = run->limit_ms;
     task->function = s->functions[run->function]->number;
     s->bytes += kept_bytes(task);
-    if (s->functions[run->function]->ask != ASK_NOTHING) {
+    if (s->functions[run->function]->ask != ASK_NOTHING && class != NULL) {
         ask(core, task, run->input_count != 0);
         return 0;
     }

@@ -17,6 +17,7 @@ struct submit_options {
     bool durable;
     bool strict;
     const char *after;
+    const char *needs;
 };
 
 static const struct setting rows[] = {
@@ -68,6 +69,14 @@ static const struct setting rows[] = {
         .help = "a command that ends with another exit code than 0 has failed: it may be tried "
                 "again,\n"
                 "and blocks what waits for it",
+    },
+    {
+        .flag = "needs",
+        .type = SETTING_TEXT,
+        .offset = offsetof(struct submit_options, needs),
+        .min = 1,
+        .max = SCOOP_NEEDS_MAX,
+        .help = "what each needs of its worker: gpu=1,ram=4G,ssd",
     },
     {
         .flag = "limit-ms",
@@ -133,6 +142,7 @@ static int submit(scoop_session *session,
                 .retries = (uint32_t)options->retries,
                 .after_ids = after->ids,
                 .after_id_count = after->count,
+                .needs = options->needs,
             },
     };
     const int error = input != NULL ? submission_each(&submission, template, input)

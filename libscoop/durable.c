@@ -135,10 +135,6 @@ scoop_future *scoop_submit_durable(scoop_session *session,
                   "scoop_submit_durable: option rerun_after_ms is for tasks of a session");
         return NULL;
     }
-    if (others.needs != NULL && others.needs[0] != '\0') {
-        error_set(SCOOP_MISUSE, "scoop_submit_durable: option needs is for tasks of a session");
-        return NULL;
-    }
     if (check(function, size, &after) != SCOOP_OK || choose(name, &session, &ask) != SCOOP_OK ||
         choose_id(id) != SCOOP_OK)
         return NULL;

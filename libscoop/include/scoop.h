@@ -281,7 +281,7 @@ struct scoop_options {
      * never more than four tasks that need "db=1" run at a time, wherever they are. A task that no
      * worker can serve waits, and is seen in scoop_cluster(). At most SCOOP_NEEDS_MAX characters, and 4096
      * different texts in one process. NULL,
-     * "": nothing. Not with `worker`, not for durable tasks; serially it means nothing */
+     * "": nothing. Not with `worker`; serially it means nothing */
     const char *needs;
     /* How many tasks a worker may be given for each of its slots, so that it has the next ones at hand. 0: as
      * the broker chooses from their measured run time: one, or as many as fill 4 ms. 1: one at a time, for

@@ -6,6 +6,7 @@ import time
 import pytest
 from fixtures import Cluster
 from programs import binary, run
+from redis_server import RedisServer
 
 NEEDS = binary("../tests/programs/needs")
 FOLDER = binary("../tests/programs")
@@ -103,9 +104,19 @@ def test_needs_that_are_malformed_are_named(cluster, tmp_path, text, why):
     assert why in done.stderr
 
 
-def test_needs_of_a_durable_task_are_refused_by_name(cluster, tmp_path):
-    done = needs(cluster, tmp_path / "marks", "gpu=1", "durable")
-    assert "option needs is for tasks of a session" in done.stderr
+def test_a_durable_task_waits_for_a_worker_that_has_what_it_needs(start, tmp_path):
+    (tmp_path / "redis").mkdir()
+    redis = RedisServer(tmp_path / "redis")
+    cluster = Cluster(start, tmp_path / "journaled", "--journal", redis.url)
+    env = {"SCOOP_BROKER": cluster.url}
+    cluster.start_worker(1)
+    task = run("scoop", "submit", "--needs", "gpu=1", "echo", "here", env=env).stdout.strip()
+    other = run("scoop", "submit", "echo", "there", env=env).stdout.strip()
+    assert run("scoop", "result", other, env=env).stdout == "there\n"
+    assert run("scoop", "wait", "--timeout-ms", "200", task, env=env).returncode != 0
+    cluster.start_worker(1, "--resources", "gpu=1")
+    assert run("scoop", "result", task, env=env).stdout == "here\n"
+    redis.end()
 
 
 def test_resources_that_are_malformed_are_named_by_who_was_given_them(tmp_path):

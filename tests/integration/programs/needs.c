@@ -3,7 +3,6 @@
  *
  * usage: needs FILE NEEDS COUNT SLEEP_MS   runs so many tasks with these needs; prints the agents
  *        needs FILE NEEDS children         a task that needs nothing calls two that do; likewise
- *        needs FILE NEEDS durable          a durable one
  *        needs FILE RERUN_MS straggler     one that is started elsewhere when it runs for so long
  *
  * On a worker with SLOW_MS in its environment tasks take so long.
@@ -87,7 +86,6 @@ static int run_straggler(struct work *work)
 int main(int argc, char **argv)
 {
     struct work work = {.sleep_ms = argc > 4 ? atoi(argv[4]) : 0};
-    uint64_t id = 0;
 
     scoop_init(&argc, &argv);
     if (argc < 4)
@@ -100,14 +98,6 @@ int main(int argc, char **argv)
 
         if (scoop_result(future, &pid) == SCOOP_OK)
             printf("%d\n", pid);
-        scoop_future_free(future);
-        return scoop_report();
-    }
-    if (strcmp(argv[3], "durable") == 0) {
-        const struct scoop_options options = {.needs = work.needs};
-        scoop_future *future =
-            scoop_submit_durable(NULL, &options, SCOOP_HANDLE(where), &work, sizeof(work), &id);
-
         scoop_future_free(future);
         return scoop_report();
     }

@@ -2,6 +2,8 @@
 #include "keeper.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 Test(durable, is_accepted_and_runs_only_when_it_is_in_the_journal)
 {
@@ -289,5 +291,73 @@ Test(durable, task_that_does_not_decode_is_refused)
     turn(&w);
     assert_told(client, 2, 2, WIRE_REFUSED_TASK);
     cr_assert_eq(w.journal_count, 0);
+    finish(&w);
+}
+
+Test(durable, task_runs_only_where_what_it_needs_is_and_takes_it)
+{
+    struct world w = given_durable_world();
+    struct end *plain = given_agent(&w, 4);
+    struct end *client = given_asker(&w);
+
+    ask_needing(&w, client, 1, request(SUBMIT, 77, 1), SUBMIT, "gpu=1");
+    ask_needing(&w, client, 2, request(SUBMIT, 78, 1), SUBMIT, "gpu=1");
+    confirm(&w);
+    assert_told(client, 2, 2, WIRE_OK);
+    struct end *gpu = given_agent_with(&w, 4, "gpu=1");
+    turn(&w);
+    cr_assert_eq(plain->task_count, 0);
+    cr_assert_eq(gpu->task_count, 1);
+    answer(&w, gpu, 1, WIRE_OK);
+    cr_assert_eq(gpu->task_count, 1, "the other one");
+    finish(&w);
+}
+
+Test(durable, task_needs_the_same_after_a_start_and_a_retry)
+{
+    struct world before = given_durable_world();
+    struct end *client = given_asker(&before);
+    struct end *agent = given_agent_with(&before, 1, "gpu=1");
+
+    ask_needing(&before, client, 1, request(SUBMIT, 77, 1), SUBMIT, "gpu=1");
+    ask_needing(&before, client, 2, request(SUBMIT, 78, 1), SUBMIT, "gpu=1");
+    confirm(&before);
+    answer(&before, agent, 1, WIRE_FAILED);
+    confirm(&before);
+    seal_all(&before);
+
+    struct world after = given_next_world(&before);
+    struct end *plain = given_agent(&after, 4);
+    struct end *gpu = given_agent_with(&after, 4, "gpu=4");
+    struct end *other = given_asker(&after);
+    turn(&after);
+    cr_assert_eq(gpu->task_count, 1, "78");
+    ask_for(&after, other, RETRY, 1, 77);
+    confirm(&after);
+    cr_assert_eq(gpu->task_count, 2);
+    cr_assert_eq(plain->task_count, 0);
+    finish(&before);
+    finish(&after);
+}
+
+Test(durable, task_with_one_need_too_many_is_refused_and_what_is_asked_otherwise_has_none)
+{
+    struct world w = given_durable_world();
+    struct end *client = given_asker(&w);
+
+    ask_needing(&w, client, 1, request(WAIT, 77, 1), WAIT, "gpu=1");
+    assert_told(client, 1, 1, WIRE_REFUSED_TASK);
+    cr_assert_str_eq(client->results[0].text, "what is asked of the broker itself has no needs");
+    for (uint32_t i = 1; i <= WIRE_CLASSES_MAX + 1; i++) {
+        char needs[16];
+
+        snprintf(needs, sizeof(needs), "n%u", i);
+        client->result_count = 0;
+        ask_needing(&w, client, 1 + i, request(SUBMIT, i, 1), SUBMIT, needs);
+        confirm(&w);
+    }
+    cr_assert_eq(client->results[0].outcome, WIRE_REFUSED_TASK);
+    cr_assert_not_null(strstr(client->results[0].text, "\"n256\""));
+    cr_assert_eq(core_counters(w.core)->durable, WIRE_CLASSES_MAX);
     finish(&w);
 }

@@ -488,8 +488,12 @@ void define_asks(struct world *w, struct end *client, const char *const *names, 
     }
 }
 
-void ask_with(
-    struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what)
+void ask_needing(struct world *w,
+                 struct end *client,
+                 uint64_t no,
+                 struct blob *argument,
+                 uint32_t what,
+                 const char *needs)
 {
     struct blob *frame = wire_frame_new(WIRE_SUBMIT, client->link.id, 256);
     const struct wire_run run = {
@@ -497,6 +501,7 @@ void ask_with(
         .count = 1,
         .argument_bytes = WIRE_VARIABLE,
         .first_no = no,
+        .needs = text(needs),
     };
 
     cr_assert_eq(wire_put_run(frame, &run), 0);
@@ -507,6 +512,12 @@ void ask_with(
     send_frame(w, client, frame);
     turn(w);
     blob_unref(argument);
+}
+
+void ask_with(
+    struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what)
+{
+    ask_needing(w, client, no, argument, what, "");
 }
 
 void query(struct world *w, struct end *client)

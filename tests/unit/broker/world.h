@@ -155,6 +155,12 @@ void tell_progress(struct world *w, struct end *agent, const struct wire_task *t
 /* Functions of the broker, of bytes, as numbers 1, 2, ... of the client; a call of one, the client's task
  * `no` with this argument (taken). A turn follows. */
 void define_asks(struct world *w, struct end *client, const char *const *names, size_t count);
+void ask_needing(struct world *w,
+                 struct end *client,
+                 uint64_t no,
+                 struct blob *argument,
+                 uint32_t what,
+                 const char *needs);
 void ask_with(
     struct world *w, struct end *client, uint64_t no, struct blob *argument, uint32_t what);
 
