@@ -156,8 +156,12 @@ static bool wait_on(scoop_session *s, pthread_cond_t *condition, int64_t deadlin
     return pthread_cond_timedwait(condition, &s->lock, &until) == 0 || clock_now_ms() < deadline;
 }
 
-static enum scoop_status no_broker(const scoop_session *s)
+static enum scoop_status no_broker(const scoop_session *s, bool was_there)
 {
+    if (was_there)
+        return error_set(SCOOP_NO_BROKER,
+                         "the broker %s went away and did not come back within %d ms",
+                         s->config.broker, s->config.reconnect_ms);
     return error_set(SCOOP_NO_BROKER, "the broker %s did not answer within %d ms%s",
                      s->config.broker, s->config.connect_ms,
                      s->config.curve ? " (is the address right, and this client's key admitted?)"
@@ -166,11 +170,14 @@ static enum scoop_status no_broker(const scoop_session *s)
 
 enum scoop_status session_await(scoop_session *s, int64_t deadline)
 {
-    const int64_t patience = clock_now_ms() + s->config.connect_ms;
-    const int64_t until = deadline < patience ? deadline : patience;
     bool in_time = true;
 
     pthread_mutex_lock(&s->lock);
+    /* A broker that left is as welcome to new tasks as to those that it had. */
+    const bool was_there = s->link != 0;
+    const int64_t patience =
+        clock_now_ms() + (was_there ? s->config.reconnect_ms : s->config.connect_ms);
+    const int64_t until = deadline < patience ? deadline : patience;
     while (s->state == STATE_AWAY && in_time)
         in_time = wait_on(s, &s->changed, until);
     const enum state state = s->state;
@@ -180,7 +187,7 @@ enum scoop_status session_await(scoop_session *s, int64_t deadline)
     if (state == STATE_DENIED)
         return error_set(SCOOP_DENIED, "%s", s->why);
     if (until == patience)
-        return no_broker(s);
+        return no_broker(s, was_there);
     return error_set(SCOOP_TIMEOUT, "the broker %s did not answer in time", s->config.broker);
 }
 

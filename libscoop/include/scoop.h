@@ -24,8 +24,8 @@
  *     SCOOP_BROKER           tcp://HOST:PORT or ipc:///PATH; unset: compute serially, and say so
  *     SCOOP_CLIENT_KEY_FILE  own secret CURVE key, for tcp (/run/secrets/client_curve_key)
  *     SCOOP_BROKER_KEY_FILE  broker's public CURVE key (/run/secrets/broker_curve_key.pub)
- *     SCOOP_CONNECT_MS       how long a call waits for a broker that does not answer (10000)
- *     SCOOP_RECONNECT_MS     how long unfinished tasks wait for a broker that left (120000)
+ *     SCOOP_CONNECT_MS       how long a call waits for a broker that never answered (10000)
+ *     SCOOP_RECONNECT_MS     how long calls and unfinished tasks wait for one that left (120000)
  *     SCOOP_OUTPUT           what functions print: "labelled" lines on this process's stdout and
  *                            stderr (default), or "none"
  *     SCOOP_TRACE            file for a trace of every task, as Chrome trace JSON; ui.perfetto.dev

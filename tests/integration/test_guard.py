@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -50,6 +51,22 @@ def test_a_killed_broker_is_started_anew_within_a_second_and_no_task_is_lost(gua
     assert [line.split()[1:3] for line in client.lines[1:]] == [["ok", str(n * n)] for n in range(200)]
     assert "ev=broker_died signal=9 (Killed)" in guarded.guard.log
     assert "ev=broker_died signal=11" in guarded.guard.log
+
+
+def test_tasks_that_are_submitted_while_the_broker_is_away_wait_for_it_as_the_others_do(guarded, start):
+    """It is away for longer than a call waits for a broker that was never there."""
+    start("scoop-worker", "run", "--broker", guarded.workers, "--slots", "2", ready=None).wait_for("ev=link_open")
+    client = start("scoop", "map", "-a", "/dev/stdin", "echo", env={"SCOOP_BROKER": guarded.url, "SCOOP_CONNECT_MS": "500"},
+                   ready=None, stdin=subprocess.PIPE)
+    client.write("1")
+    client.wait_for("1", stdout=True)
+    os.kill(guarded.pid(), signal.SIGSTOP)  # until the guard kills it
+    for number in range(2, 60):
+        client.write(str(number))
+        time.sleep(0.1)
+    client.process.stdin.close()
+    assert client.wait(60) == 0, client.log
+    assert client.lines == [str(number) for number in range(1, 60)]
 
 
 def test_a_broker_that_hangs_is_killed_and_started_anew(guarded):
