@@ -1,0 +1,338 @@
+#!/usr/bin/python3
+"""What much of everything costs: broker, agents and clients of the release build, as real processes of this machine, clients
+over TCP with CURVE. Each part prints its figures, with the goal where there is one, and fails when one is missed.
+
+usage: scale.py [PART...] [--tasks N] [--seconds N]    all parts when none is named
+
+  queued  a million tasks of 64 bytes wait: memory of the broker, time of a submit, the order in which they run
+  idle    10 000 connections that say nothing: memory, when they are closed, what another client notices
+  slow    a client that reads no results: memory, what another client notices
+  busy    a client that submits faster than work is done, for --seconds (600): memory
+  flood   a client that sends 100 000 messages a second: what another client notices
+  soak    --tasks (20 000 000) one after the other: descriptors and memory of broker, agent and executors
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent / "kill"))
+sys.path.insert(0, str(FOLDER.parents[1] / "integration"))
+
+import zmq  # noqa: E402
+from campaign import Process  # noqa: E402
+from fake_broker import text  # noqa: E402
+from programs import binary, environment, free_port  # noqa: E402
+
+PROGRAM = "../tests/programs/load"
+MIB = 1 << 20
+
+
+class Missed(Exception):
+    """A figure is not what it should be."""
+
+
+class Site:
+    """A broker, which clients reach over TCP, and agents on a Unix socket."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.keys = {}
+        for name in ("broker", "client"):
+            public, secret = zmq.curve_keypair()
+            self.keys[name] = public, secret
+            for suffix, words in (("", secret), (".pub", public)):
+                (self.folder / f"{name}{suffix}").write_bytes(words + b"\n")
+                (self.folder / f"{name}{suffix}").chmod(0o400)
+        self.port = free_port()
+        self.workers = f"ipc://{folder}/workers"
+        self.broker = Process("broker", "broker", [
+            binary("scoop-broker"), "--client-listen", f"tcp://127.0.0.1:{self.port}", "--worker-listen", self.workers,
+            "--curve-key", self.folder / "broker", "--client-keys", self.folder / "client.pub",
+            "--run-dir", self.folder / "run", "--listen", "127.0.0.1:0"], self.folder)
+        self.agents = []
+        self.clients = []
+
+    def start_agent(self, slots):
+        agent = Process("agent", f"agent-{len(self.agents)}", [
+            binary("scoop-worker"), "run", "--broker", self.workers, "--slots", slots, "--programs",
+            pathlib.Path(binary(PROGRAM)).parent, "--grace-ms", "0"], self.folder)
+        self.agents.append(agent)
+        return agent
+
+    def client(self, *words):
+        env = {"SCOOP_BROKER": f"tcp://127.0.0.1:{self.port}", "SCOOP_CLIENT_KEY_FILE": str(self.folder / "client"),
+               "SCOOP_BROKER_KEY_FILE": str(self.folder / "broker.pub")}
+        client = subprocess.Popen([binary(PROGRAM), *map(str, words)], env=environment(env), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        self.clients.append(client)
+        return client
+
+    def lone(self, count=5000):
+        """The 99th percentile of submit -> result of another client, in us."""
+        client = self.client("lone", count)
+        return values_of(client.communicate(timeout=300)[0])["lone_p99_us"]
+
+    def end(self):
+        for client in self.clients:
+            client.kill()
+            client.wait()
+            client.stdin.close()
+            client.stdout.close()
+        for process in [*self.agents, self.broker]:
+            process.process.terminate()
+            process.process.wait(15)
+
+
+@contextlib.contextmanager
+def site():
+    folder = tempfile.mkdtemp(prefix="scoop-scale-")
+    there = Site(folder)
+    try:
+        yield there
+    finally:
+        there.end()
+        shutil.rmtree(folder)
+
+
+def values_of(lines):
+    return {name: float(value) for name, value in re.findall(r"^(\w+) ([\d.]+)$", lines, re.M)}
+
+
+def wait_for(client, name):
+    """Read a client's lines up to this one; all values."""
+    lines = ""
+    for line in client.stdout:
+        lines += line
+        if line.startswith(name):
+            return values_of(lines)
+    raise Missed(f"the client ended without \"{name}\":\n{lines}")
+
+
+def resident(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def highest(pid, seconds, until=lambda: False):
+    """The most memory that a process has meanwhile."""
+    most, deadline_s = resident(pid), time.monotonic() + seconds
+    while time.monotonic() < deadline_s and not until():
+        most = max(most, resident(pid))
+        time.sleep(0.02)
+    return max(most, resident(pid))
+
+
+def show(what, value, unit, goal=None):
+    """A figure; `goal`: it may be that much."""
+    missed = goal is not None and value > goal
+    wanted = "" if goal is None else f"  (goal: at most {goal:g}{', MISSED' if missed else ''})"
+    print(f"  {what}: {value:.4g} {unit}{wanted}", flush=True)
+    return [what] if missed else []
+
+
+def queued(options):
+    with site() as s:
+        count = options.queued
+        empty = resident(s.broker.pid)
+        client = s.client("queue", count)
+        values = wait_for(client, "queued")
+        full = resident(s.broker.pid)
+        missed = show(f"memory of the broker with {count} tasks of 64 bytes", full / MIB, "MiB", 300)
+        show("of this for each task", (full - empty) / count, "bytes")
+        show("a submit, p99 of the first tenth", values["first_p99_us"], "us")
+        missed += show("p99 of the last tenth", values["last_p99_us"], "us", 2 * values["first_p99_us"] + 5)
+        s.start_agent(1)
+        client.stdin.write("\n")
+        client.stdin.flush()
+        return missed + show("tasks that ran out of order", wait_for(client, "out_of_order")["out_of_order"], "", 0)
+
+
+def connect(port, count):
+    found = []
+    for _ in range(count):
+        sock = socket.socket()
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(("127.0.0.1", port))
+        found.append(sock)
+    return found
+
+
+def is_closed(sock):
+    """Has the other side closed it?"""
+    try:
+        while sock.recv(4096):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def idle(options):
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
+    with site() as s:
+        s.start_agent(2)
+        before_us = s.lone()
+        before = resident(s.broker.pid)
+        client = s.client("lone", 5000)
+        begin_s = time.monotonic()
+        open_ones = connect(s.port, options.connections)
+        connected_s = time.monotonic()
+        most = 0
+        while open_ones and time.monotonic() - connected_s < 30:
+            most = max(most, resident(s.broker.pid))
+            still = [sock for sock in open_ones if not is_closed(sock)]
+            for sock in set(open_ones) - set(still):
+                sock.close()
+            open_ones = still
+            time.sleep(0.05)
+        closed_s = time.monotonic() - connected_s
+        during_us = values_of(client.communicate(timeout=300)[0])["lone_p99_us"]
+        show(f"{options.connections} connections made in", connected_s - begin_s, "s")
+        missed = show("memory of the broker for them", (most - before) / MIB, "MiB", 64)
+        missed += show("connections that are never closed", len(open_ones), "", 0)
+        missed += show("all closed after", closed_s, "s", 5)
+        show("another client's submit -> result, p99 before", before_us, "us")
+        return missed + show("and meanwhile", during_us, "us", 2 * before_us)
+
+
+def slow(options):
+    with site() as s:
+        s.start_agent(2)
+        client = s.client("stream", 20000, 0)
+        wait_for(client, "done")
+        usual = highest(s.broker.pid, 5)
+        before_us = s.lone()
+        client.send_signal(signal.SIGSTOP)
+        most = highest(s.broker.pid, 10)
+        during_us = s.lone()
+        client.send_signal(signal.SIGCONT)
+        wait_for(client, "done")
+        missed = show("memory of the broker for a client that stands still", (most - usual) / MIB, "MiB", 1)
+        show("another client's submit -> result, p99 before", before_us, "us")
+        return missed + show("and meanwhile", during_us, "us", 2 * before_us)
+
+
+def busy(options):
+    with site() as s:
+        s.start_agent(2)
+        s.client("stream", 3000000, 0)
+        highest(s.broker.pid, 10)
+        full = highest(s.broker.pid, 5)
+        later = highest(s.broker.pid, options.seconds)
+        show("memory of the broker when the client has used up its credit", full / MIB, "MiB")
+        return show(f"more after {options.seconds} s", (later - full) / MIB, "MiB", full / MIB / 100)
+
+
+def flooder(s):
+    """An admitted client that has said HELLO, by hand."""
+    peer = zmq.Context.instance().socket(zmq.DEALER)
+    peer.linger = 0
+    peer.curve_publickey, peer.curve_secretkey = s.keys["client"]
+    peer.curve_serverkey = s.keys["broker"][0]
+    peer.connect(f"tcp://127.0.0.1:{s.port}")
+    hello = struct.pack(">BBHIQQQ", 1, 1, 0, 1, 4711, 0, 0) + struct.pack(">BIQII", 1, 1, 815, 0, 0)
+    peer.send(hello + text("host") + text("flooder") + text("0") + text(""))
+    if not peer.poll(5000):
+        raise Missed("the flooder is not welcome")
+    return peer
+
+
+def flood(options):
+    ping = struct.pack(">BBHIQQQ", 1, 7, 0, 1, 4711, 0, 0) + struct.pack(">QQ", 0, 0)
+    with site() as s:
+        s.start_agent(2)
+        before_us = s.lone()
+        peer = flooder(s)
+        client = s.client("lone", 5000)
+        sent, begin_s = 0, time.monotonic()
+        while client.poll() is None:
+            for _ in range(100):
+                with contextlib.suppress(zmq.Again):
+                    peer.send(ping, zmq.DONTWAIT)
+                    sent += 1
+            with contextlib.suppress(zmq.Again):
+                while True:
+                    peer.recv(zmq.DONTWAIT)
+            ahead_s = sent / 100000 - (time.monotonic() - begin_s)
+            if ahead_s > 0:
+                time.sleep(ahead_s)
+        during_us = values_of(client.stdout.read())["lone_p99_us"]
+        show("messages a second of one client", sent / (time.monotonic() - begin_s), "")
+        show("another client's submit -> result, p99 before", before_us, "us")
+        missed = show("and meanwhile", during_us, "us", 2 * before_us)
+        peer.close()
+        return missed
+
+
+def soak(options):
+    with site() as s:
+        agent = s.start_agent(2)
+        client = s.client("stream", 50000, options.tasks)
+        begin_s, after_warm_up, done = time.monotonic(), None, 0
+        for line in client.stdout:
+            name, value = line.split()
+            done = int(value)
+            if name == "ended":
+                break
+            if after_warm_up is None and done >= options.tasks // 10:
+                after_warm_up = measure(s, agent)
+        at_the_end = measure(s, agent)
+        show("tasks", done, "")
+        show("tasks a second", done / (time.monotonic() - begin_s), "")
+        missed = []
+        for name, (files, bytes_before) in after_warm_up.items():
+            files_after, bytes_after = at_the_end[name]
+            missed += show(f"{name}: more descriptors", files_after - files, "", 0)
+            missed += show(f"{name}: memory {bytes_before / MIB:.1f} MiB, more", 100 * (bytes_after / bytes_before - 1),
+                           "%", 1)
+        return missed
+
+
+def measure(s, agent):
+    processes = {"broker": s.broker.pid, "agent": agent.pid}
+    for number, pid in enumerate(sorted(agent.children())):
+        processes[f"executor {number} ({pid})"] = pid
+    return {name: (descriptors(pid), resident(pid)) for name, pid in processes.items()}
+
+
+PARTS = {"queued": queued, "idle": idle, "slow": slow, "busy": busy, "flood": flood, "soak": soak}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="*", metavar="PART", choices=[[], *PARTS])
+    parser.add_argument("--tasks", type=int, default=20000000)
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--queued", type=int, default=1000000)
+    parser.add_argument("--connections", type=int, default=10000)
+    options = parser.parse_args()
+    missed = []
+    for name in options.part or PARTS:
+        print(f"{name}:", flush=True)
+        missed += [f"{name}: {what}" for what in PARTS[name](options)]
+    print(f"missed: {'; '.join(missed)}" if missed else "every goal was met")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
