@@ -19,12 +19,18 @@ static struct blob **kept_place(const struct link *link, uint64_t seq)
     return &link->kept[seq & (link->kept_capacity - 1)];
 }
 
+static size_t result_bytes(const struct blob *frame)
+{
+    return frame->data[1] == WIRE_RESULTS ? frame->size : 0;
+}
+
 static void drop_kept(struct link *link, uint64_t up_to)
 {
     while (link->acked < up_to) {
         struct blob **place = kept_place(link, ++link->acked);
 
         link->kept_bytes -= (*place)->size;
+        link->kept_results -= result_bytes(*place);
         blob_unref(*place);
         *place = NULL;
     }
@@ -67,6 +73,7 @@ int link_push(struct link *link, struct blob *frame)
     stamp(link, frame, ++link->sent);
     *kept_place(link, link->sent) = blob_ref(frame);
     link->kept_bytes += frame->size;
+    link->kept_results += result_bytes(frame);
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct link {
         *kept; /* frames acked+1 ... sent, oldest first: ring of kept_capacity, a power of 2 */
     size_t kept_capacity;
     size_t kept_bytes;
+    size_t kept_results; /* of these the bytes of RESULTS */
 };
 
 /* The number of the link that a HELLO of number `hello` opens in this epoch; not 0 either. So whatever was

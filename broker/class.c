@@ -1,5 +1,5 @@
 /* Invariants: a class stands in core->waiting exactly while it has ready tasks, and a lane in its class's
- * turns likewise; what is taken of a stock is the sum over the leases; class->kept->kept_for == class. */
+ * turns likewise, those of paused sessions apart; what is taken of a stock is the sum over the leases; class->kept->kept_for == class. */
 #include "class.h"
 
 #include "state.h"
@@ -348,35 +348,66 @@ void lanes_fini(struct core *core, struct session *s)
     drop(core, &s->ordinary);
 }
 
-void lane_push(struct core *core, struct task *task, bool front)
+/* So many tasks of a lane may be leased from now on; the lane has joined its turns. */
+static void count_in(struct core *core, struct class *class, uint64_t count)
 {
-    struct lane *lane = lane_of(task);
-    struct class *class = task->class;
-
-    if (front)
-        ready_push_front(&lane->ready, task);
-    else
-        ready_push_back(&lane->ready, task);
-    if (lane->ready.count == 1)
-        join_turns(turns_of(lane), lane);
-    if (class->ready++ > 0)
+    class->ready += count;
+    if (class->ready > count)
         return;
     class->waits_ms = core->now_ms;
     DL_APPEND2(core->waiting, class, turn_prev, turn_next);
 }
 
-void lane_remove(struct core *core, struct task *task)
+static void count_out(struct core *core, struct class *class, uint64_t count)
 {
-    struct lane *lane = lane_of(task);
-    struct class *class = task->class;
-
-    ready_remove(&lane->ready, task);
-    if (lane->ready.count == 0)
-        leave_turns(turns_of(lane), lane);
-    if (--class->ready > 0)
+    class->ready -= count;
+    if (class->ready > 0)
         return;
     DL_DELETE2(core->waiting, class, turn_prev, turn_next);
     class->turn_prev = NULL;
     class->turn_next = NULL;
     release(core, class);
+}
+
+void lane_push(struct core *core, struct task *task, bool front)
+{
+    struct lane *lane = lane_of(task);
+
+    if (front)
+        ready_push_front(&lane->ready, task);
+    else
+        ready_push_back(&lane->ready, task);
+    if (lane->session->paused)
+        return;
+    if (lane->ready.count == 1)
+        join_turns(turns_of(lane), lane);
+    count_in(core, lane->class, 1);
+}
+
+void lane_remove(struct core *core, struct task *task)
+{
+    struct lane *lane = lane_of(task);
+
+    ready_remove(&lane->ready, task);
+    if (lane->session->paused)
+        return;
+    if (lane->ready.count == 0)
+        leave_turns(turns_of(lane), lane);
+    count_out(core, lane->class, 1);
+}
+
+void lanes_pause(struct core *core, struct session *s, bool pause)
+{
+    s->paused = pause;
+    for (struct lane *lane = &s->ordinary; lane != NULL; lane = lane->next) {
+        if (lane->ready.count == 0)
+            continue;
+        if (pause) {
+            leave_turns(turns_of(lane), lane);
+            count_out(core, lane->class, lane->ready.count);
+        } else {
+            join_turns(turns_of(lane), lane);
+            count_in(core, lane->class, lane->ready.count);
+        }
+    }
 }

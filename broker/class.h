@@ -111,6 +111,9 @@ void lane_remove(struct core *core, struct task *task);
 /* The task is forgotten, and its session is still there. */
 void lane_leave(struct core *core, struct task *task);
 
+/* While a session is paused its lanes have no turns, and their tasks do not count as the classes' ready ones. */
+void lanes_pause(struct core *core, struct session *session, bool pause);
+
 /* The session is freed. */
 void lanes_fini(struct core *core, struct session *session);
 

@@ -204,6 +204,8 @@ static void take_peer_frame(struct core *core,
     }
     heard_from(core, peer, event);
     peer_touch(core, peer);
+    if (peer->session != NULL)
+        session_watch(core, peer->session);
     if (verdict == LINK_GAP)
         peer_send_loose(core, peer, link_ack(&peer->link, true));
     if (verdict == LINK_DELIVER)

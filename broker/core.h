@@ -30,6 +30,8 @@ struct core;
 #define CORE_REVOKED_MAX       4096
 #define CORE_FORMER_MS         60000
 #define CORE_NOTES_BYTES       ((size_t)4 << 20)
+/* Results that a client has not acknowledged; its tasks wait while there are more. */
+#define CORE_RESULTS_BYTES ((size_t)512 << 10)
 
 /* Where a peer is reached: the routing id that ZeroMQ gave its connection. */
 #define CORE_ROUTE_MAX 32

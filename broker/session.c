@@ -284,12 +284,24 @@ int session_cancel(struct core *core,
 
 /* ---- results ---- */
 
+/* A client that reads slowly, or not at all, costs no more than this and what its tasks that run now give. */
+void session_watch(struct core *core, struct session *s)
+{
+    const bool pause =
+        s->peer->role == WIRE_CLIENT && s->peer->link.kept_results > CORE_RESULTS_BYTES;
+
+    if (pause != s->paused)
+        lanes_pause(core, s, pause);
+}
+
 void session_flush(struct core *core, struct session *s)
 {
     /* First: what was told of a task comes before its result. */
     notes_flush(core, s);
-    if (s->results != NULL)
+    if (s->results != NULL) {
         peer_send(core, s->peer, steal(&s->results));
+        session_watch(core, s);
+    }
     /* Behind the results that the client is asked for. */
     if (s->needs != NULL)
         peer_send(core, s->peer, steal(&s->needs));

@@ -69,6 +69,7 @@ struct session {
     uint64_t queued;            /* ready tasks, in all lanes */
     struct roster tasks;        /* of struct session_task: accepted and not yet delivered */
     uint64_t bytes;             /* of their arguments */
+    bool paused;                /* its client does not take its results: no task of it is leased */
     struct blob *results;       /* frame being filled, NULL: none */
     uint32_t wants;             /* kinds of notes, as HELLO said */
     struct blob *notes;         /* frame being filled, NULL: none */
@@ -248,6 +249,8 @@ void session_unqueue(struct core *core, struct task *task);
  * is forgotten by the caller. */
 void session_deliver(struct core *core, struct task *task, const struct wire_attempt *outcome);
 void session_flush(struct core *core, struct session *s);
+/* Pause it, or let it go on, as its client takes its results. */
+void session_watch(struct core *core, struct session *s);
 /* CANCEL; -EPROTO. */
 NODISCARD int session_cancel(struct core *core,
                              struct session *s,

@@ -18,9 +18,11 @@ import os
 import pathlib
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -163,27 +165,40 @@ def queued(options):
         return missed + show("tasks that ran out of order", wait_for(client, "out_of_order")["out_of_order"], "", 0)
 
 
-def connect(port, count):
-    found = []
-    for _ in range(count):
-        sock = socket.socket()
-        sock.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            sock.connect(("127.0.0.1", port))
-        found.append(sock)
-    return found
+class Idlers:
+    """Connections that say nothing: how many came to be, and how long each lasted."""
 
+    def __init__(self, port, count):
+        self.poll = select.epoll()
+        self.open = {}
+        self.since_s = {}
+        self.lasted_s = []
+        for _ in range(count):
+            sock = socket.socket()
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(("127.0.0.1", port))
+            self.open[sock.fileno()] = sock
+            self.poll.register(sock.fileno(), select.EPOLLOUT)
 
-def is_closed(sock):
-    """Has the other side closed it?"""
-    try:
-        while sock.recv(4096):
-            pass
-        return True
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    def look(self):
+        for fd, events in self.poll.poll(0.05):
+            if fd not in self.since_s and not events & select.EPOLLERR:
+                self.since_s[fd] = time.monotonic()
+                self.poll.modify(fd, select.EPOLLIN)
+            elif fd not in self.since_s or self.is_closed(fd):
+                self.poll.unregister(fd)
+                self.open.pop(fd).close()
+                if fd in self.since_s:
+                    self.lasted_s.append(time.monotonic() - self.since_s[fd])
+
+    def is_closed(self, fd):
+        try:
+            return not self.open[fd].recv(4096)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
 
 def idle(options):
@@ -192,25 +207,18 @@ def idle(options):
     with site() as s:
         s.start_agent(2)
         before_us = s.lone()
-        before = resident(s.broker.pid)
+        before = most = resident(s.broker.pid)
         client = s.client("lone", 5000)
         begin_s = time.monotonic()
-        open_ones = connect(s.port, options.connections)
-        connected_s = time.monotonic()
-        most = 0
-        while open_ones and time.monotonic() - connected_s < 30:
+        idlers = Idlers(s.port, options.connections)
+        while idlers.open and time.monotonic() - begin_s < 60:
+            idlers.look()
             most = max(most, resident(s.broker.pid))
-            still = [sock for sock in open_ones if not is_closed(sock)]
-            for sock in set(open_ones) - set(still):
-                sock.close()
-            open_ones = still
-            time.sleep(0.05)
-        closed_s = time.monotonic() - connected_s
         during_us = values_of(client.communicate(timeout=300)[0])["lone_p99_us"]
-        show(f"{options.connections} connections made in", connected_s - begin_s, "s")
+        show("connections", len(idlers.since_s), "")
         missed = show("memory of the broker for them", (most - before) / MIB, "MiB", 64)
-        missed += show("connections that are never closed", len(open_ones), "", 0)
-        missed += show("all closed after", closed_s, "s", 5)
+        missed += show("connections that are never closed", len(idlers.open), "", 0)
+        missed += show("the longest one lasts", max(idlers.lasted_s), "s", 5)
         show("another client's submit -> result, p99 before", before_us, "us")
         return missed + show("and meanwhile", during_us, "us", 2 * before_us)
 
@@ -218,7 +226,7 @@ def idle(options):
 def slow(options):
     with site() as s:
         s.start_agent(2)
-        client = s.client("stream", 20000, 0)
+        client = s.client("stream", 1000000, 0)  # all of its credit
         wait_for(client, "done")
         usual = highest(s.broker.pid, 5)
         before_us = s.lone()
@@ -285,27 +293,31 @@ def flood(options):
 
 
 def soak(options):
+    """Medians of what is seen in the second tenth, after the warm-up, and in the last one."""
     with site() as s:
         agent = s.start_agent(2)
         client = s.client("stream", 50000, options.tasks)
-        begin_s, after_warm_up, done = time.monotonic(), None, 0
+        begin_s, tenths = time.monotonic(), [[] for _ in range(11)]
         for line in client.stdout:
             name, value = line.split()
-            done = int(value)
             if name == "ended":
                 break
-            if after_warm_up is None and done >= options.tasks // 10:
-                after_warm_up = measure(s, agent)
-        at_the_end = measure(s, agent)
-        show("tasks", done, "")
-        show("tasks a second", done / (time.monotonic() - begin_s), "")
+            tenths[10 * int(value) // options.tasks].append(measure(s, agent))
+        show("tasks", int(value), "")
+        show("tasks a second", int(value) / (time.monotonic() - begin_s), "")
         missed = []
-        for name, (files, bytes_before) in after_warm_up.items():
-            files_after, bytes_after = at_the_end[name]
-            missed += show(f"{name}: more descriptors", files_after - files, "", 0)
-            missed += show(f"{name}: memory {bytes_before / MIB:.1f} MiB, more", 100 * (bytes_after / bytes_before - 1),
-                           "%", 1)
+        for name in tenths[1][0]:
+            files = [middle(seen, name, 0) for seen in tenths[:10]]
+            memory = [middle(seen, name, 1) for seen in tenths[:10]]
+            missed += show(f"{name}: more descriptors", files[9] - files[1], "", 0)
+            missed += show(f"{name}: more memory", 100 * (memory[9] / memory[1] - 1), "%", 1)
+            print(f"    MiB in each tenth: {' '.join(f'{bytes / MIB:.2f}' for bytes in memory)}", flush=True)
         return missed
+
+
+def middle(seen, name, index):
+    """The median of a figure; infinite when the process is not there any more, or was not yet."""
+    return statistics.median([measured[name][index] for measured in seen if name in measured] or [float("inf")])
 
 
 def measure(s, agent):

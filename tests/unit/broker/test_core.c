@@ -238,6 +238,80 @@ Test(core, lets_sessions_take_turns)
     finish(&w);
 }
 
+/* The agent answers its oldest task with a result of so many bytes. */
+static void answer_largely(struct world *w, struct end *agent, size_t bytes)
+{
+    struct blob *frame = wire_frame_new(WIRE_OUTCOMES, agent->link.id, bytes + 64);
+    uint8_t *value = calloc(1, bytes);
+    const struct wire_attempt outcome = {
+        .id = agent->tasks[0].id,
+        .attempt = 1,
+        .outcome = WIRE_OK,
+        .run_us = 1000000,
+        .bytes = {value, bytes},
+    };
+
+    cr_assert_geq(agent->task_count, 1);
+    cr_assert_eq(wire_put_attempt(frame, &outcome), 0);
+    wire_frame_add_count(frame, 1);
+    agent->task_count--;
+    memmove(agent->tasks, agent->tasks + 1, agent->task_count * sizeof(agent->tasks[0]));
+    send_frame(w, agent, frame);
+    turn(w);
+    free(value);
+}
+
+Test(core, leases_nothing_of_a_client_that_takes_no_results_and_goes_on_when_it_does)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+    struct end *slow = given_client(&w);
+    const size_t bytes = CORE_RESULTS_BYTES / 4;
+
+    submit(&w, slow, 1, 20);
+    for (int i = 0; i < 4; i++)
+        answer_largely(&w, agent, bytes);
+    cr_assert_eq(slow->result_count, 4);
+    cr_assert_eq(agent->task_count, 1, "it was leased before the last result came");
+    answer_largely(&w, agent, bytes);
+    cr_assert_eq(agent->task_count, 0,
+                 "what it has not acknowledged is more than the broker keeps");
+
+    struct end *other = given_client(&w);
+    submit(&w, other, 1, 2);
+    answer(&w, agent, 1, WIRE_OK);
+    answer(&w, agent, 1, WIRE_OK);
+    cr_assert_eq(other->result_count, 2, "the slot is free for others");
+
+    struct blob *ack = link_ack(&slow->link, false);
+    deliver(&w, slow, ack);
+    blob_unref(ack);
+    turn(&w);
+    cr_assert_eq(agent->task_count, 1, "it has acknowledged them");
+    for (int i = 0; i < 15; i++)
+        answer_largely(&w, agent, 1);
+    cr_assert_eq(slow->result_count, 20);
+    finish(&w);
+}
+
+Test(core, leaves_nothing_of_a_paused_session_that_ends)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+    struct end *slow = given_client(&w);
+
+    submit(&w, slow, 1, 20);
+    for (int i = 0; i < 2; i++)
+        answer_largely(&w, agent, CORE_RESULTS_BYTES);
+    cr_assert_eq(agent->task_count, 0);
+    cr_assert_eq(core_counters(w.core)->ready, 18);
+    send_frame(&w, slow, wire_frame_new(WIRE_BYE, slow->link.id, 0));
+    turn(&w);
+    cr_assert_eq(core_counters(w.core)->ready, 0);
+    cr_assert_eq(core_counters(w.core)->sessions, 0);
+    finish(&w);
+}
+
 Test(core, leaves_nothing_of_a_session_that_ends)
 {
     struct world w = given_world();
