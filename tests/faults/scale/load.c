@@ -2,7 +2,7 @@
  *
  *   load queue COUNT           submit COUNT tasks at once; then, when a line comes, wait for their results
  *   load stream WINDOW COUNT   keep WINDOW tasks unfinished until COUNT have ended (0: until SIGTERM)
- *   load lone COUNT            one after the other; 2000 more before, that are not counted
+ *   load lone COUNT            one after the other; half as many more before, that are not counted
  *
  * Prints lines "NAME VALUE". */
 #include <scoop.h>
@@ -15,7 +15,6 @@
 #include <time.h>
 
 #define PART_OF_ALL 10 /* what the first and the last tenth of all submits took */
-#define WARM_UP     2000
 
 struct cargo {
     uint64_t number;
@@ -138,15 +137,16 @@ static int stream(size_t window, uint64_t count)
 static int lone(size_t count)
 {
     int64_t *const times = calloc(count, sizeof(*times));
+    const size_t warm_up = count / 2;
 
     if (times == NULL)
         return 1;
-    for (size_t i = 0; i < count + WARM_UP; i++) {
+    for (size_t i = 0; i < count + warm_up; i++) {
         const int64_t begin_ns = now_ns();
 
         (void)result_of(submit(i));
-        if (i >= WARM_UP)
-            times[i - WARM_UP] = now_ns() - begin_ns;
+        if (i >= warm_up)
+            times[i - warm_up] = now_ns() - begin_ns;
     }
     print_times("lone", times, count);
     free(times);
