@@ -205,7 +205,7 @@ def test_an_outcome_in_the_journal_is_delivered_after_the_next_start_and_not_com
 @pytest.mark.fault("M07")
 def test_what_was_cancelled_when_the_broker_died_has_one_true_end(between):
     cluster, proxy = between
-    busy = cluster.run(4, 1500)
+    busy = cluster.run(4, 30000)
     cluster.wait_for(4)
     assert cluster.submit(1, first=100).wait() == 0
     written = []
@@ -216,5 +216,5 @@ def test_what_was_cancelled_when_the_broker_died_has_one_true_end(between):
     proxy.on_request = proxy.on_reply = None
     cluster.start_broker()
     assert cancel.wait(30) == 0, cancel.log
-    assert busy.wait(30) == 0
+    busy.kill()
     assert not [event for event in cluster.history.events("start") if event.number == 100], "it never ran, and never does"

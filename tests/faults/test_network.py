@@ -45,12 +45,13 @@ def lost(cluster):
 # ---- cut off ----
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C01", weaker=SHORT_CUT)
 def test_an_agent_that_is_cut_off_for_less_than_its_lease_keeps_its_tasks(cluster, lab):
     client = cluster.run(40, 100)
     cluster.wait_for(4)
     lab.cut("red")
-    time.sleep(1.2)
+    time.sleep(0.5)
     lab.heal("red")
     cluster.ends_well(client, runs_allowed=1)
     assert lost(cluster) == 0

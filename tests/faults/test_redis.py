@@ -54,6 +54,7 @@ def lost(cluster):
     return cluster.broker.log.count("ev=agent_lost")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("D02", weaker="at some hundred durable tasks a second", short="5 times, not 100")
 def test_nothing_that_was_accepted_is_lost_when_redis_is_killed_again_and_again(cluster, redis):
     count, times = (20000, 100) if catalogue.LONG else (600, 5)
