@@ -136,13 +136,20 @@ class Reader:
     def texts(self):
         return [text for _, text in self.lines[:]]
 
+    def alive(self):
+        """True; when it has ended, a RuntimeError says how: nobody needs to wait then."""
+        if self.process.poll() is not None:
+            raise RuntimeError(f"it has ended: {self.end()}")
+        return True
+
     def await_lines(self, count, deadline_s=30):
-        eventually(f"{count} lines", deadline_s, lambda: len(self.lines) >= count, pause_s=0.02)
+        eventually(f"{count} lines", deadline_s, lambda: len(self.lines) >= count or not self.alive(), pause_s=0.02)
 
     def resumed_after(self, moment, settled_s=6, deadline_s=60):
         """How long after `moment` the first line came that followed the longest silence of the next seconds:
         what was on its way at that moment is not meant."""
-        eventually("lines go on", deadline_s, lambda: self.lines[-1][0] > moment + settled_s, pause_s=0.05)
+        eventually("lines go on", deadline_s, lambda: self.alive() and self.lines[-1][0] > moment + settled_s,
+                   pause_s=0.05)
         moments = [moment, *(at for at, _ in self.lines[:] if at > moment)]
         begin, end = max(zip(moments, moments[1:]), key=lambda pair: pair[1] - pair[0])
         assert begin < moment + settled_s, "a silence, but not of that moment"
