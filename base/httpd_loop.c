@@ -173,7 +173,7 @@ static void watch_listener(struct worker *worker, bool on)
 static bool accept_one(struct worker *worker)
 {
     struct httpd *httpd = worker->httpd;
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t size = sizeof(peer);
     const int one = 1;
     const int send_bytes = SEND_BYTES;

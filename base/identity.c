@@ -77,7 +77,7 @@ int identity_self(struct identity *out)
 
 const char *identity_short(const uint8_t sha256[WIRE_SHA256_BYTES], char *buffer)
 {
-    for (int i = 0; i < 6; i++)
+    for (size_t i = 0; i < 6; i++)
         snprintf(buffer + 2 * i, 3, "%02x", sha256[i]);
     return buffer;
 }

@@ -137,7 +137,7 @@ static int allow_beside(const struct hiding *hiding, const char *folder, int dep
     char path[PATH_MAX];
     int result = entries != NULL ? 0 : -errno;
 
-    while (result == 0 && (entry = readdir(entries)) != NULL) {
+    while (entries != NULL && result == 0 && (entry = readdir(entries)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         const int length = snprintf(path, sizeof(path), "%s/%s",

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* getaddrinfo with its NSS modules stays well below this. */
-#define STACK_BYTES (256 * 1024)
+#define STACK_BYTES ((size_t)256 * 1024)
 
 struct resolver {
     pthread_mutex_t lock;

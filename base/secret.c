@@ -161,7 +161,7 @@ int secret_load_line(const char *path,
 
     if (rc != 0)
         return rc;
-    if (strchr(secret.text, '\n') != NULL)
+    if (secret.text == NULL || strchr(secret.text, '\n') != NULL)
         return problem_set(problem, -EINVAL, "secret file %s has more than one line", path);
     *out = secret;
     secret = (struct secret){0};

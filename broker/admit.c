@@ -127,6 +127,7 @@ static int receive_request(void *socket, struct request *request)
     *request = (struct request){.valid = true};
     for (size_t i = 0; more != 0; i++) {
         struct part rest;
+        /* cppcheck-suppress uninitvar ; it is written by what follows */
         struct part *part = i < PART_COUNT ? &request->parts[i] : &rest;
         const int size = zmq_recv(socket, part->bytes, sizeof(part->bytes) - 1, ZMQ_DONTWAIT);
 

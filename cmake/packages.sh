@@ -26,6 +26,9 @@ PEERS_PACKAGES=(gearman-job-server gearman-tools beanstalkd python3-celery pytho
 # To run ./check valgrind.
 VALGRIND_PACKAGES=(valgrind)
 
+# ./check static: what looks for mistakes without running anything, and the headers of what is tested.
+STATIC_PACKAGES=(clang clang-tidy cppcheck libcriterion-dev)
+
 # ./check fuzz
 FUZZ_PACKAGES=(clang libclang-rt-dev)
 

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #define SLICES 8
-#define TERMS  1000000.0
+#define TERMS  1000000L
 
 SCOOP_FUNCTION(double, basel, int slice)
 {
     double sum = 0;
 
-    for (double n = (slice + 1) * TERMS; n > slice * TERMS; n--)
-        sum += 1 / (n * n);
+    for (long n = (slice + 1) * TERMS; n > slice * TERMS; n--)
+        sum += 1 / ((double)n * (double)n);
     return sum;
 }
 

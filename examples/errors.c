@@ -21,7 +21,7 @@ SCOOP_FUNCTION(int, misbehave, enum how how)
 {
     if (how == CRASH)
         abort();
-    while (how == HANG)
+    while (how == HANG) /* NOLINT(bugprone-infinite-loop): that is the point */
         pause();
     return 0;
 }

@@ -15,6 +15,7 @@ SCOOP_BYTES_FUNCTION(edges)
     int used = 0;
 
     memcpy(head, data, size < sizeof(head) - 1 ? size : sizeof(head) - 1);
+    /* NOLINTNEXTLINE(cert-err34-c): five digits fit. */
     if (sscanf(head, "P5 %5u %5u 255%n", &width, &height, &used) != 2 || used++ == 0 ||
         used + (size_t)width * height != size) {
         scoop_fail(1, "not a grey image");
@@ -56,7 +57,8 @@ write_one(void *context, uint64_t i, struct scoop_bytes result, const struct sco
     (void)context;
     snprintf(path, sizeof(path), "%s/%s", names[-1], basename(names[i]));
     FILE *file = error == NULL ? fopen(path, "wb") : NULL;
-    if (file != NULL && fwrite(result.data, 1, result.size, file) == result.size && !fclose(file))
+    const bool whole = file != NULL && fwrite(result.data, 1, result.size, file) == result.size;
+    if (file != NULL && fclose(file) == 0 && whole)
         good++;
     else
         fprintf(stderr, "%s: %s\n", names[i], error != NULL ? error->text : "cannot be written");

@@ -15,19 +15,19 @@ static size_t digits_of(const char *b, char digits[8])
 {
     size_t count = 0;
 
-    for (char digit = '2'; digit <= '9'; digit++)
-        if (strchr(b, digit) != NULL)
-            digits[count++] = digit;
+    for (const char *digit = "23456789"; *digit != '\0'; digit++)
+        if (strchr(b, *digit) != NULL)
+            digits[count++] = *digit;
     return count;
 }
 
 /* Its argument is "A B", ended by a zero byte. */
 SCOOP_BYTES_FUNCTION(take_b_apart)
 {
-    const char *a = data, *b = strchr(a, ' ') + 1;
+    const char *a = data, *blank = memchr(a, ' ', size), *b = blank != NULL ? blank + 1 : "";
     char digits[8];
 
-    if (b == a + 1 || *b == '\0' || strspn(a, "0123456789 ") + 1 != size || strchr(b, ' ') != NULL)
+    if (blank == a || *b == '\0' || strspn(a, "0123456789 ") + 1 != size || strchr(b, ' ') != NULL)
         scoop_fail_forever(1, "\"%.80s\" is not two decimal numbers", a);
     else
         scoop_write(out, digits, digits_of(b, digits));

@@ -249,14 +249,15 @@ size_t after_value_bytes(const struct job *job)
 
 size_t after_record_bytes(const struct job *job)
 {
-    return after_count(job) * WIRE_INPUT_BYTES + after_value_bytes(job);
+    return (size_t)after_count(job) * WIRE_INPUT_BYTES + after_value_bytes(job);
 }
 
 struct blob *after_bundle(const struct job *job)
 {
     const struct wire_bytes argument = job_argument(job, 0);
     const uint32_t count = after_count(job);
-    struct blob *bundle = blob_new(argument.size + after_value_bytes(job) + (count + 2) * 4);
+    const size_t head_bytes = 4 * ((size_t)count + 2);
+    struct blob *bundle = blob_new(argument.size + after_value_bytes(job) + head_bytes);
 
     if (bundle == NULL)
         return NULL;

@@ -460,7 +460,7 @@ static bool settle_front(struct client *client)
     struct job *job = span_at(client, 0)->job;
 
     if (after_count(job) == 0 ||
-        job_argument(job, 0).size + after_value_bytes(job) + 4 * (after_count(job) + 2) <=
+        job_argument(job, 0).size + after_value_bytes(job) + 4 * ((size_t)after_count(job) + 2) <=
             WIRE_PAYLOAD_MAX)
         return true;
     client_pop_span(client);

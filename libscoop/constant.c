@@ -441,7 +441,7 @@ enum scoop_status scoop_constant(scoop_session *session, const char *name, struc
     if (look_up(&place, name, out))
         return SCOOP_OK;
     status = session != NULL ? fetch(session, name, &answer) : unknown(name);
-    if (status != SCOOP_OK)
+    if (status != SCOOP_OK || answer == NULL)
         return status;
     struct constant *c = calloc(1, sizeof(*c));
     if (c == NULL) {

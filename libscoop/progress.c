@@ -7,6 +7,7 @@
 #include "program.h"
 #include "session_state.h"
 
+/* NOLINTNEXTLINE(misc-redundant-expression): the public header and the wire each have their own. */
 _Static_assert(SCOOP_PARTIAL_MAX == WIRE_PARTIAL_MAX, "as it travels");
 
 /* ---- inside a function ---- */

@@ -384,8 +384,8 @@ static void tick(scoop_session *s)
     if (s->dialler == NULL && s->now_ms >= s->redial_ms && session_dial(s) != 0)
         s->redial_ms = s->now_ms + REDIAL_MS;
     s->tick_ms = s->now_ms + REDIAL_MS;
-    if (s->dialler != NULL)
-        take_event(s, dialler_tick(s->dialler, s->now_ms, &s->tick_ms), NULL);
+    if (s->dialler != NULL && dialler_tick(s->dialler, s->now_ms, &s->tick_ms) != DIALLER_NOTHING)
+        set_state(s, STATE_AWAY);
     if (s->query_ms != 0 && s->tick_ms > s->query_ms + QUERY_AGAIN_MS)
         s->tick_ms = s->query_ms + QUERY_AGAIN_MS;
     check_silence(s);

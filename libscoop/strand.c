@@ -14,7 +14,7 @@
 #define STACK_VARIABLE "SCOOP_STACK_KIB"
 #define STACK_KIB      1024
 #define STACK_KIB_MIN  64
-#define STACK_KIB_MAX  (1024 * 1024)
+#define STACK_KIB_MAX  ((uint64_t)1024 * 1024)
 
 /* Idle stacks kept. */
 #define IDLE_MAX 64

@@ -126,8 +126,8 @@ static bool may_move(struct executor *e, const struct channel_outcome *head)
 {
     const struct task *const task = executor_running(e);
 
-    return e->transfers != NULL && head->bytes == 0 && is_running(e, head->id) && task->moves &&
-           task->function->result_bytes == WIRE_VARIABLE;
+    return e->transfers != NULL && head->bytes == 0 && task != NULL && is_running(e, head->id) &&
+           task->moves && task->function->result_bytes == WIRE_VARIABLE;
 }
 
 static int
@@ -174,11 +174,15 @@ take_resumed(const struct taking *t, const struct channel_outcome *head, const u
 {
     struct executor *const e = t->executor;
 
+    struct held *const held = find_waiting(e, head->id);
+
     (void)body;
-    e->resumed = find_waiting(e, head->id);
-    e->timed -= e->resumed->timed;
-    e->resumed->timed = false;
-    report_parked(t->report, &e->resumed->task, false);
+    if (held == NULL)
+        return -EPROTO;
+    e->resumed = held;
+    e->timed -= held->timed;
+    held->timed = false;
+    report_parked(t->report, &held->task, false);
     turn_over(e, t->now_ms);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "cargo.h"
 #include "spawn.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 /* Kept free for CHANNEL_RESUME. */
-#define RESERVE_BYTES (4 * CHANNEL_ALIGNMENT)
+#define RESERVE_BYTES ((size_t)4 * CHANNEL_ALIGNMENT)
 
 static const uint8_t zeros[CHANNEL_ALIGNMENT];
 
@@ -115,7 +116,7 @@ static void put_record(struct executor *e, const struct channel_task *head, cons
     struct ring *const ring = &e->channel.tasks;
 
     memcpy(ring_put_at(ring), head, sizeof(*head));
-    if (head->bytes != 0)
+    if (body != NULL)
         memcpy(ring_put_at(ring) + sizeof(*head), body, head->bytes);
     ring_put(ring, channel_record_bytes(head->bytes));
     e->unpublished = true;
@@ -442,6 +443,7 @@ struct task executor_remove(struct executor *e, const struct task *task)
         struct held *held = NULL;
 
         HASH_FIND(hh, e->held, &low, sizeof(low), held);
+        assert(held != NULL);
         return remove_held(e, held);
     }
     e->begun++;

@@ -55,8 +55,10 @@ int64_t news_check(struct executor *e, int64_t now_ms)
 
 void news_take_progress(struct executor *e, struct channel_progress progress)
 {
-    if (e->report != NULL)
-        tell_if_new(e, executor_running(e), progress);
+    const struct task *const task = executor_running(e);
+
+    if (e->report != NULL && task != NULL)
+        tell_if_new(e, task, progress);
 }
 
 void news_take_partial(struct executor *e, const struct channel_outcome *head, const uint8_t *bytes)

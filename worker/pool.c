@@ -395,7 +395,7 @@ static void enforce(struct executor *e)
 
     if (!e->ready)
         executor_kill(e, EXECUTOR_SILENT, NULL);
-    else
+    else if (task != NULL)
         executor_kill(e, task->revoked ? EXECUTOR_REVOKED : EXECUTOR_OVERTIME, task);
 }
 

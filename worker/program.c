@@ -204,7 +204,7 @@ static int find_file(struct program *program, const char *folders, struct stat *
 /* Enough of a hash for people to compare. */
 static const char *short_hash(const uint8_t *sha256, char text[13])
 {
-    for (int i = 0; i < 6; i++)
+    for (size_t i = 0; i < 6; i++)
         snprintf(text + 2 * i, 3, "%02x", sha256[i]);
     return text;
 }

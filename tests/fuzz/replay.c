@@ -11,6 +11,8 @@ static int try_file(const char *path)
 
     if (file == NULL || fstat(fileno(file), &stat) != 0) {
         perror(path);
+        if (file != NULL)
+            fclose(file);
         return 1;
     }
     /* Exactly as long as the file, so that the sanitizer sees a read behind it. */
