@@ -278,6 +278,16 @@ static void leave_turns(struct turns *turns, struct lane *lane)
     lane->turn_next->turn_prev = lane->turn_prev;
 }
 
+void lane_served(struct lane *lane)
+{
+    struct turns *turns = turns_of(lane);
+
+    if (turns->count == 1)
+        return;
+    leave_turns(turns, lane);
+    join_turns(turns, lane);
+}
+
 static struct lane *find(struct session *s, const struct class *class)
 {
     struct lane *lane = &s->ordinary;

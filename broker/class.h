@@ -108,6 +108,9 @@ NODISCARD struct lane *lane_get(struct session *session, struct class *class, in
 void lane_push(struct core *core, struct task *task, bool front);
 void lane_remove(struct core *core, struct task *task);
 
+/* One of its ready tasks is about to be leased: it stands last in its turns. */
+void lane_served(struct lane *lane);
+
 /* The task is forgotten, and its session is still there. */
 void lane_leave(struct core *core, struct task *task);
 

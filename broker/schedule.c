@@ -100,17 +100,21 @@ static struct agent *pick_agent(struct core *core, const struct task *task)
     return NULL;
 }
 
-/* Lease a task of the lane whose turn it is, or of one of the next. False: no agent has room. */
+/* Lease a task of the lane whose turn it is, or of one of the next: who finds no room keeps its turn. False: no
+ * agent has room. */
 static bool lease_in_turn(struct core *core, struct class *class, struct turns *turns)
 {
+    struct lane *lane = turns->next;
+
     for (uint32_t misses = 0; misses < turns->count && misses < LOOKS_MAX; misses++) {
-        struct lane *lane = turns->next;
         struct task *task = ready_first(&lane->ready);
         struct agent *agent = pick_agent(core, task);
 
-        turns->next = lane->turn_next;
-        if (agent != NULL) {
+        if (agent == NULL) {
+            lane = lane->turn_next;
+        } else {
             class_served(core, class);
+            lane_served(lane);
             session_unqueue(core, task);
             agent_lease(core, agent, task);
             return true;

@@ -115,8 +115,8 @@ static void check_again(struct world *w, const struct lease *lease, uint64_t key
           "a task is tried again before its rest is over");
 }
 
-/* Sessions that wait while this one is served. */
-static void count_turns(struct world *w, uint64_t link, uint32_t session)
+/* Sessions that wait while this one is served. `plain`: its task may go to every agent, in its turn. */
+static void count_turns(struct world *w, uint64_t link, uint32_t session, bool plain)
 {
     const struct peer *to = peer_of(w, link);
     const struct agent *agent = (const struct agent *)to;
@@ -138,7 +138,7 @@ static void count_turns(struct world *w, uint64_t link, uint32_t session)
             taker->passed_over = 0;
             continue;
         }
-        taker->passed_over += !ahead;
+        taker->passed_over += plain && !ahead;
         CHECK(w, taker->passed_over <= most,
               "client %u has ready tasks, and others were served %u times before it", i,
               taker->passed_over);
@@ -232,10 +232,10 @@ static void take_lease(struct world *w, struct proc *p, uint64_t link, const str
           before);
     check_again(w, lease, key);
     /* Copies are out of all order. */
-    if (pinned || lease->needs != 0 || (e != NULL && e->options.rerun_ms != 0))
-        return;
-    check_priority(w, task->session, key);
-    count_turns(w, link, task->session);
+    const bool plain = !pinned && lease->needs == 0 && (e == NULL || e->options.rerun_ms == 0);
+    if (plain)
+        check_priority(w, task->session, key);
+    count_turns(w, link, task->session, plain);
 }
 
 /* ---- what the core sends ---- */

@@ -26,6 +26,8 @@ READY = "broker/ready.c"
 DURABLE = "broker/durable.c"
 ASK = "broker/ask.c"
 LEDGER = "broker/ledger.c"
+CLASS = "broker/class.c"
+COPIES = "broker/copies.c"
 CLIENT = "libscoop/client.c"
 RESULTS = "libscoop/client_results.c"
 
@@ -155,7 +157,7 @@ MUTANTS = [
            "    all->failed -= input->state == INPUT_FAILED;\n", ""),
     # turns
     Mutant("unfair", "sessions do not take turns", SCHEDULE,
-           "        turns->next = lane->turn_next;\n", ""),
+           "            lane_served(lane);\n", ""),
     Mutant("priority-ignored", "tasks go in order of coming, whatever their priority", READY,
            "(*place)->priority > priority)", "(*place)->priority < priority)"),
     # durable tasks
@@ -170,7 +172,7 @@ MUTANTS = [
     Mutant("trimmed-too-far", "a record that is still needed is trimmed", LEDGER,
            "    core_trim(core, all->trim_to);", "    core_trim(core, all->trim_to + 1);"),
     Mutant("not-started", "an accepted durable task is not queued", DURABLE,
-           "    answer_well(core, &d->submitters);\n    durable_start(core, d);", "    answer_well(core, &d->submitters);"),
+           "    if (d->constant == NULL)\n        durable_start(core, d);", ""),
     Mutant("forget-not-replayed", "what was forgotten is there again after a start", LEDGER,
            "record->type == RECORD_FORGET && d != NULL)", "record->type == RECORD_FORGET && d == NULL)"),
     Mutant("waiter-forgotten", "of those that wait for an outcome one is told", DURABLE,
@@ -184,4 +186,18 @@ MUTANTS = [
            "    memset(client->defined, 0, sizeof(client->defined));\n", ""),
     Mutant("never-ran-resent", "a task that an earlier broker had is said never to have run", RESULTS,
            "return job->resent && result->outcome", "return job->resent && !job->sent && result->outcome"),
+    # needs
+    Mutant("stock-not-given", "what a task needed is not given back", CLASS,
+           "    move(core, class, agent, true);\n", "    (void)core;\n    (void)agent;\n"),
+    Mutant("stock-not-taken", "what a task needs is not taken", CLASS,
+           "    move(core, class, agent, false);\n", "    (void)core;\n    (void)agent;\n"),
+    Mutant("stock-overdrawn", "a task goes where there is too little for it", CLASS,
+           "if (have == NULL || have->quantity - taken < want->quantity)", "if (have == NULL)"),
+    # copies
+    Mutant("straggler-timer-left", "a straggler that is not wanted any more is looked at again", AGENT,
+           "    timers_stop(&core->timers, task); /* it is no straggler any more */\n", ""),
+    Mutant("last-try-copied", "a task at its last try gets a copy", COPIES,
+           "task->crashes < TASK_CRASHES_MAX - 1 && ", ""),
+    Mutant("loser-not-stopped", "the copy of a task that has ended is not revoked", COPIES,
+           "    agent_revoke(core, copy, TASK_ABANDON);\n    return task;", "    return task;"),
 ]

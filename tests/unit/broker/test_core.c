@@ -222,6 +222,26 @@ Test(core, drops_outcomes_with_an_old_token)
     finish(&w);
 }
 
+/* Of one session tasks are leased ahead, of the others not: these keep their turns while no slot is free. */
+Test(core, passes_over_no_session_that_finds_no_free_slot)
+{
+    struct world w = given_world();
+    struct end *first = given_client(&w);
+    struct end *second = given_client(&w);
+    struct end *quick = given_client(&w);
+    struct end *agent = given_agent(&w, 1);
+
+    submit(&w, first, 1, 9);
+    submit(&w, second, 1, 9);
+    submit_with(&w, quick, 1, 9, &(struct wire_options){.batch = 2});
+    for (int i = 0; i < 6; i++)
+        answer(&w, agent, agent->task_count, WIRE_OK);
+    cr_assert_geq(first->result_count, 2);
+    cr_assert_geq(second->result_count, 2);
+    cr_assert_geq(quick->result_count, 2);
+    finish(&w);
+}
+
 Test(core, lets_sessions_take_turns)
 {
     struct world w = given_world();
