@@ -73,7 +73,7 @@ static void do_answer(struct wire_cursor *c)
     const struct wire_result result = {
         .outcome = (enum wire_outcome)(wire_get_u8(c) % WIRE_OUTCOME_END),
         .attempts = 1,
-        .bytes = {argument->data, wire_get_u8(c) * 64U},
+        .bytes = {argument->data, wire_get_u8(c) * (size_t)64},
     };
 
     found(executor_answer(executor, wire_get_u8(c), &result, argument));
