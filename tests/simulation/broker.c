@@ -12,6 +12,15 @@
 
 /* ---- Redis ---- */
 
+/* What is submitted by that name afterwards is another task, which has not begun. */
+static void note_forget(struct world *w, struct durable_errand *d)
+{
+    CHECK(w, d->done_written || !d->accepted || w->excused,
+          "durable task %llx was accepted, and forgotten before it had ended",
+          (unsigned long long)d->id);
+    d->call.starts = 0;
+}
+
 static void note_records(struct world *w, const struct blob *batch)
 {
     struct wire_cursor c = wire_cursor_of(batch->data, batch->size);
@@ -20,6 +29,8 @@ static void note_records(struct world *w, const struct blob *batch)
 
     while (c.at < c.end) {
         CHECK(w, record_get(&c, &record, &version) == 0, "a record that cannot be read");
+        if (record.type == RECORD_FORGET)
+            note_forget(w, durable_of_id(w, record.id));
         if (record.type != RECORD_TASK && record.type != RECORD_DONE)
             continue;
         struct durable_errand *d = durable_of_id(w, record.id);
