@@ -8,7 +8,7 @@
 #include "base/wire.h"
 #include "libscoop/executor.h"
 #include "libscoop/include/scoop.h"
-#include "worker/guard.h"
+#include "worker/bounds.h"
 #include "worker/pool.h"
 
 #include <poll.h>
@@ -27,7 +27,7 @@ SCOOP_FUNCTION(int, nothing, int x)
 }
 
 struct bench {
-    struct guard guard;
+    struct bounds bounds;
     struct pool pool;
     struct report report;
     struct function *function;
@@ -145,7 +145,7 @@ static void start(struct bench *b, void *context, uint32_t slots)
         .host = "bench",
         .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
         .report = &b->report,
-        .guard = &b->guard,
+        .bounds = &b->bounds,
     };
     b->function = pool_function(&b->pool, &function);
     must(b->frame != NULL && b->function != NULL && b->pool.epoll_fd >= 0, "cannot start");
@@ -161,7 +161,7 @@ int main(int argc, char **argv)
         executor_main(0); /* the executors are this program itself */
     must(argc < 2 || parse_u64(argv[1], 1, WIRE_SLOTS_MAX, &slots) == 0, "SLOTS is 1 to 1024");
     must(argc < 3 || parse_u64(argv[2], 1, 3600, &seconds) == 0, "SECONDS is 1 to 3600");
-    must(guard_open(&bench.guard, GUARD_ALL, "", NULL) == 0, "out of memory");
+    must(bounds_open(&bench.bounds, BOUNDS_ALL, "", NULL) == 0, "out of memory");
     void *const context = zmq_ctx_new();
     start(&bench, context, (uint32_t)slots);
     run_one(&bench);
@@ -174,6 +174,6 @@ int main(int argc, char **argv)
     dialler_free(bench.report.dialler);
     zmq_ctx_term(context);
     blob_unref(bench.frame);
-    guard_close(&bench.guard);
+    bounds_close(&bench.bounds);
     return EXIT_SUCCESS;
 }

@@ -23,6 +23,7 @@ struct core;
 #define CORE_CREDIT_BYTES      ((uint64_t)256 << 20)
 #define CORE_FUNCTIONS_MAX     65535
 #define CORE_PEERS_MAX         16384
+#define CORE_KEY_SESSIONS_MAX  4096
 #define CORE_LEASE_MS          3000
 #define CORE_PING_MS           1000
 #define CORE_UNREACHABLE_MS    300

@@ -382,13 +382,15 @@ static int open_monitor(void *context, struct port *port, const char *name)
 }
 
 /* ROUTER_MANDATORY: a vanished route is an error that we see, not a silent drop. LINGER lets the
- * last frames out. */
+ * last frames out. BACKLOG: after a restart all clients come at once. */
 static int set_router_options(void *socket)
 {
     const int mandatory = 1;
     const int linger_ms = 200;
+    const int backlog = 4096; /* what the kernel allows by default */
 
     if (zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory)) != 0 ||
+        zmq_setsockopt(socket, ZMQ_BACKLOG, &backlog, sizeof(backlog)) != 0 ||
         zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms)) != 0)
         return -zmq_errno();
     return 0;

@@ -117,11 +117,47 @@ void peer_touch(struct core *core, struct peer *peer)
     LL_PREPEND2(core->dirty, peer, dirty_next);
 }
 
+static struct key_sessions *find_sessions(const struct core *core, const struct core_key *key)
+{
+    struct key_sessions *sessions = NULL;
+
+    HASH_FIND_STR(core->key_sessions, key->text, sessions);
+    return sessions;
+}
+
+/* False: out of memory. */
+static bool count_session(struct core *core, const struct core_key *key)
+{
+    struct key_sessions *sessions = find_sessions(core, key);
+
+    if (sessions == NULL) {
+        sessions = calloc(1, sizeof(*sessions));
+        if (sessions == NULL)
+            return false;
+        sessions->key = *key;
+        HASH_ADD_STR(core->key_sessions, key.text, sessions);
+    }
+    sessions->count++;
+    return true;
+}
+
+static void uncount_session(struct core *core, const struct core_key *key)
+{
+    struct key_sessions *const sessions = find_sessions(core, key);
+
+    if (sessions == NULL || --sessions->count > 0)
+        return;
+    HASH_DEL(core->key_sessions, sessions);
+    free(sessions);
+}
+
 void peer_end(struct core *core, struct peer *peer)
 {
     if (peer->ended)
         return;
     peer->ended = true;
+    if (peer->role == WIRE_CLIENT)
+        uncount_session(core, &peer->key);
     HASH_DEL(core->peers, peer);
     LL_PREPEND2(core->ended, peer, ended_next);
 }
@@ -236,14 +272,20 @@ static void end_older_links(struct core *core, const struct wire_hello *hello)
     }
 }
 
-static struct peer *new_client(struct core *core, const struct wire_hello *hello)
+static struct peer *
+new_client(struct core *core, const struct wire_hello *hello, const struct core_key *key)
 {
     struct peer *peer = calloc(1, sizeof(*peer));
 
     if (peer == NULL)
         return NULL;
     peer->role = WIRE_CLIENT;
+    if (!count_session(core, key)) {
+        free(peer);
+        return NULL;
+    }
     if (session_open(core, peer) != 0) {
+        uncount_session(core, key);
         free(peer);
         return NULL;
     }
@@ -251,11 +293,13 @@ static struct peer *new_client(struct core *core, const struct wire_hello *hello
     return peer;
 }
 
-static struct peer *
-new_peer(struct core *core, const struct wire_hello *hello, const struct needs *resources)
+static struct peer *new_peer(struct core *core,
+                             const struct wire_hello *hello,
+                             const struct core_key *key,
+                             const struct needs *resources)
 {
     if (hello->role == WIRE_CLIENT)
-        return new_client(core, hello);
+        return new_client(core, hello, key);
     struct agent *agent = agent_new(hello->slots);
 
     if (agent == NULL)
@@ -280,7 +324,7 @@ static void admit_peer(struct core *core,
         core_refuse(core, event, number, WIRE_REASON_FRAME, "HELLO names resources that are none");
         return;
     }
-    struct peer *peer = new_peer(core, hello, &resources);
+    struct peer *peer = new_peer(core, hello, &event->key, &resources);
 
     if (peer == NULL) {
         core_refuse(core, event, number, WIRE_REASON_LIMIT, "the broker is out of memory");
@@ -304,6 +348,14 @@ static void admit_peer(struct core *core,
               "peer=%s@%s slots=%u version=%s", peer->name, peer->host, hello->slots,
               peer->version);
     peer_welcome(core, peer);
+}
+
+static bool has_all_its_sessions(const struct core *core, const struct core_event *event)
+{
+    const struct key_sessions *const sessions = find_sessions(core, &event->key);
+
+    return event->role == WIRE_CLIENT && sessions != NULL &&
+           sessions->count >= CORE_KEY_SESSIONS_MAX;
 }
 
 static bool is_revoked(const struct core *core, const struct core_key *key)
@@ -331,6 +383,9 @@ void peer_hello(struct core *core,
         core_refuse(core, event, header->link, WIRE_REASON_ROLE, PEER_REVOKED_TEXT);
     } else if (HASH_COUNT(core->peers) >= CORE_PEERS_MAX) {
         core_refuse(core, event, header->link, WIRE_REASON_LIMIT, "too many peers");
+    } else if (has_all_its_sessions(core, event)) {
+        core_refuse(core, event, header->link, WIRE_REASON_LIMIT,
+                    "this key has as many sessions open as one may have");
     } else {
         admit_peer(core, event, header->link, &hello);
     }

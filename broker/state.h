@@ -117,6 +117,13 @@ struct revoked_key {
     UT_hash_handle hh; /* by key.text; oldest first */
 };
 
+/* A client's key, and how many sessions it has open. */
+struct key_sessions {
+    struct core_key key;
+    uint32_t count;    /* at least 1 */
+    UT_hash_handle hh; /* by key.text */
+};
+
 struct core {
     uint64_t epoch;
     const char *version;
@@ -141,6 +148,7 @@ struct core {
     struct agent *shelves[AGENT_SHELF_END]; /* utlist DL */
     struct agent *former;                   /* lost or left in the last minute, oldest first */
     struct revoked_key *revoked;            /* uthash */
+    struct key_sessions *key_sessions;      /* uthash */
     struct function *functions;             /* uthash by key */
     struct function **function_by_number;
     uint32_t function_count;

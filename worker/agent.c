@@ -56,7 +56,7 @@ struct agent {
     struct store store;
     struct lending lending;
     struct values values;
-    struct guard guard;
+    struct bounds bounds;
     struct oom oom;
     struct function **functions; /* by the broker's number; NULL: not defined */
     uint32_t function_count;
@@ -514,7 +514,7 @@ static int start(struct agent *a)
     a->linked_ms = clock_now_ms();
     gethostname(a->host, sizeof(a->host) - 1);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    result = guard_open(&a->guard, a->config->may, a->config->hide, a->config->hide_too);
+    result = bounds_open(&a->bounds, a->config->may, a->config->hide, a->config->hide_too);
     if (result != 0)
         return result;
     a->context = zmq_ctx_new();
@@ -550,7 +550,7 @@ static int start(struct agent *a)
         .nested = &a->nested,
         .transfers = &a->transfers,
         .store = &a->store,
-        .guard = &a->guard,
+        .bounds = &a->bounds,
         .oom = &a->oom,
         .task_memory = a->config->task_memory,
         .executor_tasks = a->config->executor_tasks,
@@ -572,13 +572,13 @@ static void finish(struct agent *a)
     if (a->epoll_fd >= 0)
         close(a->epoll_fd);
     oom_close(&a->oom);
-    guard_close(&a->guard);
+    bounds_close(&a->bounds);
 }
 
 int agent_run(const struct agent_config *config)
 {
     struct agent agent = {
-        .config = config, .epoll_fd = -1, .signal_fd = -1, .oom.fd = -1, .guard.scope = -1};
+        .config = config, .epoll_fd = -1, .signal_fd = -1, .oom.fd = -1, .bounds.scope = -1};
     const int result = start(&agent);
 
     if (result == 0) {

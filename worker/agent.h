@@ -20,7 +20,7 @@ struct agent_config {
     uint64_t task_memory;    /* that a task may have, in bytes; 0: no limit */
     uint32_t executor_tasks; /* an executor is replaced after so many; 0: never */
     const char *resources;   /* what this host has for tasks, see base/needs.h */
-    unsigned may;            /* GUARD_...: what programs may ask for, see guard.h */
+    unsigned may;            /* BOUNDS_...: what programs may ask for, see bounds.h */
     const char *hide;     /* files and folders that nothing here needs to read, separated by ':' */
     const char *hide_too; /* one more; NULL: none */
     uint32_t grace_ms;    /* how long running tasks may take after SIGTERM */

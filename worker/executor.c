@@ -34,7 +34,7 @@ static void tell_line(void *context, const struct output *output, const char *li
 }
 
 int executor_start(struct program *program,
-                   const struct guard *guard,
+                   const struct bounds *bounds,
                    int epoll_fd,
                    int64_t now_ms,
                    struct executor **out)
@@ -48,7 +48,7 @@ int executor_start(struct program *program,
         .bell = -1,
         .files = -1,
         .asks = -1,
-        .guard = guard,
+        .bounds = bounds,
         .epoll_fd = epoll_fd,
         .since_ms = now_ms,
         .out =
@@ -479,7 +479,7 @@ void executor_free(struct executor *e)
     }
     if (e->files >= 0)
         close(e->files);
-    guard_leave(e);
+    bounds_leave(e);
     output_close(&e->out);
     output_close(&e->err);
     free(e->numbers);

@@ -8,7 +8,7 @@
 
 #include "base/channel.h"
 #include "base/err.h"
-#include "guard.h"
+#include "bounds.h"
 #include "nested.h"
 #include "output.h"
 #include "program.h"
@@ -46,7 +46,7 @@ enum executor_end {
     EXECUTOR_BELL,
     EXECUTOR_STDOUT,
     EXECUTOR_STDERR,
-    EXECUTOR_ASKS, /* see guard.h */
+    EXECUTOR_ASKS, /* see bounds.h */
 };
 
 struct transfers;
@@ -122,10 +122,10 @@ struct executor {
     int files;    /* our end of the pair of sockets by which memory files pass; -1: none */
     int epoll_fd; /* borrowed; it watches the bell */
     struct executor_watch watches[4];
-    const struct guard *guard; /* borrowed */
+    const struct bounds *bounds; /* borrowed */
     int asks; /* by which the kernel asks what it may do; until `listens` what that comes through; -1: none */
     bool listens;
-    unsigned wants;   /* GUARD_...: what its program asked for when it was ready */
+    unsigned wants;   /* BOUNDS_...: what its program asked for when it was ready */
     uint32_t refused; /* calls */
     struct output out;
     struct output err;
@@ -162,12 +162,12 @@ struct executor {
     struct channel_outcome large_head;
 };
 
-/* Start a process for `program` (found before: program_look), within `guard`. Its pipes and bell are added to
+/* Start a process for `program` (found before: program_look), within `bounds`. Its pipes and bell are added to
  * `epoll_fd` with a struct executor_watch as data. *out is owned by the caller. Negative errno
  * of what failed; a program that cannot be executed is not an error here: the process says why
  * on stderr and exits with 126. */
 NODISCARD int executor_start(struct program *program,
-                             const struct guard *guard,
+                             const struct bounds *bounds,
                              int epoll_fd,
                              int64_t now_ms,
                              struct executor **out);

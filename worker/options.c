@@ -1,7 +1,7 @@
 #include "options.h"
 
+#include "bounds.h"
 #include "cpus.h"
-#include "guard.h"
 
 int agent_options_check(const struct agent_options *options, struct problem *problem)
 {
@@ -11,7 +11,7 @@ int agent_options_check(const struct agent_options *options, struct problem *pro
     if (needs_parse(options->resources, &needs, &why) != 0)
         return problem_set(problem, -EINVAL, "--resources: %s", why.text);
     unsigned may = 0;
-    if (guard_parse(options->may, &may, &why) != 0)
+    if (bounds_parse(options->may, &may, &why) != 0)
         return problem_set(problem, -EINVAL, "--tasks-may: %s", why.text);
     return 0;
 }
@@ -21,7 +21,7 @@ unsigned agent_options_may(const struct agent_options *options)
     struct problem ignored;
     unsigned may = 0;
 
-    (void)!guard_parse(options->may, &may, &ignored); /* it was checked */
+    (void)!bounds_parse(options->may, &may, &ignored); /* it was checked */
     return may;
 }
 

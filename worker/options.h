@@ -14,7 +14,7 @@ struct agent_options {
     uint64_t grace_ms;
     uint64_t task_memory;    /* 0: no limit */
     uint64_t executor_tasks; /* 0: no limit */
-    const char *may;         /* see guard_parse() */
+    const char *may;         /* see bounds_parse() */
     const char *hide;
     const char *resources; /* what the host has for tasks, see base/needs.h */
 };
@@ -22,7 +22,7 @@ struct agent_options {
 /* Are they possible? -EINVAL with *problem. */
 NODISCARD int agent_options_check(const struct agent_options *options, struct problem *problem);
 
-/* What programs may ask for, see guard.h. */
+/* What programs may ask for, see bounds.h. */
 unsigned agent_options_may(const struct agent_options *options);
 
 /* How many tasks it runs at the same time. */

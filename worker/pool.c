@@ -132,7 +132,7 @@ static struct executor *start_one(struct pool *pool, struct program *program, in
     pool->starts_left--;
     if (pool->executors >= executors_max(pool))
         dismiss_one(pool);
-    const int result = executor_start(program, pool->guard, pool->epoll_fd, now_ms, &e);
+    const int result = executor_start(program, pool->bounds, pool->epoll_fd, now_ms, &e);
     if (result != 0) {
         pool->start_ms = now_ms + START_PAUSE_MS;
         log_error("executor_not_started", "program=%s error=\"%s\" retry_ms=%d",
@@ -340,7 +340,7 @@ void pool_event(const struct executor_watch *watch, int64_t now_ms)
         return;
     case EXECUTOR_STDOUT:
     case EXECUTOR_STDERR: executor_lines(e, watch->end, now_ms); return;
-    case EXECUTOR_ASKS: guard_event(e, now_ms); return;
+    case EXECUTOR_ASKS: bounds_event(e, now_ms); return;
     }
 }
 

@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct guard;
+struct bounds;
 struct oom;
 struct store;
 struct transfers;
@@ -36,7 +36,7 @@ struct pool {
     struct transfers *transfers; /* borrowed; NULL: results are not offered in pieces */
     struct store *store;         /* of programs that are sent; borrowed; NULL: none are */
     bool uploads;                /* the broker allows that */
-    const struct guard *guard;   /* borrowed */
+    const struct bounds *bounds; /* borrowed */
     struct oom *oom;             /* borrowed; NULL: what the kernel ends is not told apart */
     uint64_t task_memory;        /* limit in bytes; 0: none */
     uint32_t executor_tasks;     /* an executor is replaced after so many; 0: never */

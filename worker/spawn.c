@@ -3,7 +3,7 @@
 
 #include "base/channel.h"
 #include "base/fdpass.h"
-#include "guard.h"
+#include "bounds.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -37,9 +37,9 @@ struct launch {
     char *argv[2];
     char **environment; /* owned; the strings are borrowed */
     pid_t parent;
-    const struct guard *guard;
+    const struct bounds *bounds;
     bool own;                  /* it is scoop-worker itself */
-    int asks;                  /* its end of the pair, see guard_enter() */
+    int asks;                  /* its end of the pair, see bounds_enter() */
     int ends[FD_FIRST_UNUSED]; /* by the number that the executor finds it at */
 };
 
@@ -131,10 +131,10 @@ _Noreturn static void run_child(struct launch *launch)
     /* So that it sees what its functions leave behind. */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     volunteer();
-    guard_confine(launch->guard);
+    bounds_confine(launch->bounds);
     if (!place_ends(launch))
         die(launch->path, "prepare");
-    guard_enter(launch->guard, launch->own, launch->asks);
+    bounds_enter(launch->bounds, launch->own, launch->asks);
     execve(launch->path, launch->argv, launch->environment);
     die(launch->path, "run");
 }
@@ -251,7 +251,7 @@ int spawn_executor(struct executor *e)
         .path = e->program->path,
         .argv = {(char *)(uintptr_t)program_label(e->program), NULL},
         .parent = getpid(),
-        .guard = e->guard,
+        .bounds = e->bounds,
         .own = e->program->name[0] == '\0',
         .asks = -1,
         .ends = {-1, -1, -1, -1, -1, -1},

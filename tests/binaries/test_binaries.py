@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 OURS = sorted(path for path in (BUILD / "bin").rglob("*") if path.is_file()) + [BUILD / "libscoop/libscoop.so.0"]
 # What docker/collect puts beside ours into the images. busybox is static, as Debian builds it.
-DEBIANS = ("/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/redis-server", "/usr/bin/redis-cli")
+FROM_DEBIAN = ("/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/redis-server", "/usr/bin/redis-cli")
 # Of each function that is there in two forms: the one that knows the size of its target, and the one that does not.
 FORTIFIED = {"memcpy", "memmove", "memset", "snprintf", "vsnprintf", "fprintf", "printf", "read", "recv", "realpath"}
 
@@ -84,7 +84,7 @@ def test_a_program_of_ours_is_hardened(path):
     assert list(flaws(read_binary(path))) == []
 
 
-@pytest.mark.parametrize("path", DEBIANS)
+@pytest.mark.parametrize("path", FROM_DEBIAN)
 def test_what_the_images_have_of_debian_is_hardened_as_debian_does(path):
     if shutil.which(path) is None:
         pytest.skip(f"{path} is not installed")

@@ -15,6 +15,7 @@ def row(name, program, tests, **less):
     row("A10", "broker", "core/leaves_nothing_of_a_session_that_ends"),
     row("B02", "broker", "core/blames_nobody_for_a_time_in_which_it_was_stopped_itself",
         weaker="the core alone"),
+    row("G13", "broker", "core/opens_only_so_many_sessions_for_one_key"),
     row("H06", "broker", "admit/finds_a_door_that_was_left_open"),
     row("J25", "rng", "rng/answers_503_and_no_zeros_without_entropy"),
     row("J25", "rng", "rng/cuts_a_stream_when_entropy_fails_in_the_middle"),

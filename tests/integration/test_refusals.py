@@ -184,4 +184,4 @@ def test_every_program_takes_a_filter_of_calls_and_no_new_privileges_and_dumps_n
 
     eventually(lambda: values() == {"NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": str(filters)}, "its filters")
     assert re.search(r"Max core file size +0 +0 ", (folder / "limits").read_text())
-    assert not re.search("not_fenced|guard_is_mute", program.log) or LANDLOCK < 2
+    assert not re.search("not_fenced|bounds_are_mute", program.log) or LANDLOCK < 2

@@ -118,8 +118,8 @@ static int stream(size_t window, uint64_t count)
     if (futures == NULL)
         return 1;
     for (uint64_t ended = 0; !stopping && (count == 0 || ended < count); ended++) {
-        while (next - ended < window)
-            futures[next % window] = submit(next), next++;
+        for (; next - ended < window; next++)
+            futures[next % window] = submit(next);
         (void)result_of(futures[ended % window]);
         if (ended % 1024 != 0 || now_ns() - told_ns < 200000000)
             continue;

@@ -567,3 +567,33 @@ Test(core, ends_the_links_of_a_revoked_key_and_bars_their_return)
     cr_assert_eq(core_counters(w.core)->agents, 0);
     finish(&w);
 }
+
+/* The link that it has is left as it is; a new one says HELLO. */
+static void open_another(struct world *w, struct end *client, uint64_t number)
+{
+    link_fini(&client->link);
+    link_init(&client->link, number);
+    client->refused = false;
+    say_hello(w, client, 0);
+}
+
+Test(core, opens_only_so_many_sessions_for_one_key)
+{
+    struct world w = given_world();
+    struct end *greedy = given_client(&w);
+    struct end *other = given_client(&w);
+
+    for (uint64_t i = 1; i < CORE_KEY_SESSIONS_MAX; i++) {
+        open_another(&w, greedy, 10000 + i);
+        cr_assert_not(greedy->refused, "session %d", (int)i);
+    }
+    open_another(&w, greedy, 20000);
+    cr_assert(greedy->refused);
+    open_another(&w, other, 30000);
+    cr_assert_not(other->refused, "another key has a number of its own");
+
+    pass(&w, CORE_SESSION_SILENT_MS + 1000);
+    open_another(&w, greedy, 40000);
+    cr_assert_not(greedy->refused, "those of before have ended");
+    finish(&w);
+}

@@ -1,4 +1,4 @@
-#include "guard.h"
+#include "bounds.h"
 
 #include "base/fdpass.h"
 #include "base/landlock.h"
@@ -43,12 +43,12 @@ static const char *const programs[] = {"execve", "execveat", NULL};
 
 /* ---- preparation ---- */
 
-int guard_parse(const char *text, unsigned *may, struct problem *problem)
+int bounds_parse(const char *text, unsigned *may, struct problem *problem)
 {
     static const struct {
         const char *name;
         unsigned bit;
-    } words[] = {{"exec", GUARD_EXEC}, {"sockets", GUARD_SOCKETS}};
+    } words[] = {{"exec", BOUNDS_EXEC}, {"sockets", BOUNDS_SOCKETS}};
     unsigned bits = 0;
 
     for (const char *at = text; *at != '\0';) {
@@ -93,9 +93,9 @@ static int make_code(uint32_t action, unsigned watched, struct fence_code *code)
 
     if (rc == 0 && !MAY_TRACE)
         rc = fence_refuse(filter, action, trace);
-    if (rc == 0 && (watched & GUARD_SOCKETS) != 0)
+    if (rc == 0 && (watched & BOUNDS_SOCKETS) != 0)
         rc = fence_refuse(filter, action, sockets);
-    if (rc == 0 && (watched & GUARD_EXEC) != 0)
+    if (rc == 0 && (watched & BOUNDS_EXEC) != 0)
         rc = fence_refuse(filter, action, programs);
     if (rc == 0)
         rc = fence_code_make(filter, code);
@@ -103,20 +103,20 @@ static int make_code(uint32_t action, unsigned watched, struct fence_code *code)
     return rc;
 }
 
-static int make_codes(struct guard *guard)
+static int make_codes(struct bounds *bounds)
 {
-    const unsigned never = GUARD_ALL & ~guard->may;
-    int rc = make_code(SCMP_ACT_NOTIFY, never, &guard->own);
+    const unsigned never = BOUNDS_ALL & ~bounds->may;
+    int rc = make_code(SCMP_ACT_NOTIFY, never, &bounds->own);
 
     if (rc == 0)
-        rc = make_code(SCMP_ACT_NOTIFY, GUARD_ALL, &guard->asked);
+        rc = make_code(SCMP_ACT_NOTIFY, BOUNDS_ALL, &bounds->asked);
     if (rc == 0)
-        rc = seccomp_notify_alloc(&guard->question, &guard->answer);
+        rc = seccomp_notify_alloc(&bounds->question, &bounds->answer);
     if (rc != 0)
-        log_warn("guard_is_mute", "error=\"%s\" effect=\"refusals of executors leave no line\"",
+        log_warn("bounds_are_mute", "error=\"%s\" effect=\"refusals of executors leave no line\"",
                  strerror(-rc));
     /* Their programs are started behind it. */
-    return make_code(SCMP_ACT_ERRNO(EPERM), never & ~GUARD_EXEC, &guard->plain);
+    return make_code(SCMP_ACT_ERRNO(EPERM), never & ~BOUNDS_EXEC, &bounds->plain);
 }
 
 static int split(char *text, const char *more, const char **paths, size_t max)
@@ -151,11 +151,11 @@ static int hide_files(const char *hide, const char *hide_too)
     return rc;
 }
 
-int guard_open(struct guard *guard, unsigned may, const char *hide, const char *hide_too)
+int bounds_open(struct bounds *bounds, unsigned may, const char *hide, const char *hide_too)
 {
     struct problem problem = {.text = ""};
 
-    *guard = (struct guard){.may = may, .scope = -1};
+    *bounds = (struct bounds){.may = may, .scope = -1};
     /* By itself when we are started by hand; in a container it is so already. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0)
         return -errno;
@@ -165,7 +165,7 @@ int guard_open(struct guard *guard, unsigned may, const char *hide, const char *
     if (rc != 0)
         log_warn("files_not_hidden", "landlock=%d wanted=%d paths=\"%s\" error=\"%s\"",
                  landlock_abi(), LANDLOCK_ABI_FILES, hide, strerror(-rc));
-    rc = landlock_scope(&guard->scope);
+    rc = landlock_scope(&bounds->scope);
     if (rc != 0 || landlock_abi() < LANDLOCK_ABI_SCOPE)
         log_info(
             "signals_not_kept_in",
@@ -173,23 +173,23 @@ int guard_open(struct guard *guard, unsigned may, const char *hide, const char *
             landlock_abi(), LANDLOCK_ABI_SCOPE);
     rc = fence_enter(FENCE_START | FENCE_RAW | FENCE_TRACE, &problem);
     if (rc == 0)
-        rc = make_codes(guard);
+        rc = make_codes(bounds);
     if (rc != 0)
         log_warn("calls_not_fenced", "error=\"%s\"",
                  problem.text[0] != '\0' ? problem.text : strerror(-rc));
     return rc == -ENOMEM ? rc : 0;
 }
 
-void guard_close(struct guard *guard)
+void bounds_close(struct bounds *bounds)
 {
-    if (guard->scope >= 0)
-        close(guard->scope);
-    fence_code_free(&guard->own);
-    fence_code_free(&guard->asked);
-    fence_code_free(&guard->plain);
-    if (guard->question != NULL)
-        seccomp_notify_free(guard->question, guard->answer);
-    *guard = (struct guard){.scope = -1};
+    if (bounds->scope >= 0)
+        close(bounds->scope);
+    fence_code_free(&bounds->own);
+    fence_code_free(&bounds->asked);
+    fence_code_free(&bounds->plain);
+    if (bounds->question != NULL)
+        seccomp_notify_free(bounds->question, bounds->answer);
+    *bounds = (struct bounds){.scope = -1};
 }
 
 /* ---- in the child ---- */
@@ -202,19 +202,20 @@ static long take_filter(const struct fence_code *code, unsigned flags)
                    &code->program);
 }
 
-void guard_confine(const struct guard *guard)
+void bounds_confine(const struct bounds *bounds)
 {
-    if (guard->scope >= 0)
-        (void)!landlock_enter(guard->scope);
+    if (bounds->scope >= 0)
+        (void)!landlock_enter(bounds->scope);
 }
 
-void guard_enter(const struct guard *guard, bool own, int end)
+void bounds_enter(const struct bounds *bounds, bool own, int end)
 {
-    const long listener = guard->question == NULL ? -1
-                                                  : take_filter(own ? &guard->own : &guard->asked,
-                                                                SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    const long listener =
+        bounds->question == NULL
+            ? -1
+            : take_filter(own ? &bounds->own : &bounds->asked, SECCOMP_FILTER_FLAG_NEW_LISTENER);
     if (listener < 0) {
-        (void)take_filter(&guard->plain, 0);
+        (void)take_filter(&bounds->plain, 0);
         return;
     }
     /* Without it the calls fail all the same, as if the kernel had none of them. */
@@ -224,7 +225,7 @@ void guard_enter(const struct guard *guard, bool own, int end)
 
 /* ---- answers ---- */
 
-void guard_leave(struct executor *e)
+void bounds_leave(struct executor *e)
 {
     if (e->asks < 0)
         return;
@@ -243,13 +244,13 @@ static void take_listener(struct executor *e)
 
     if (rc == -EAGAIN)
         return;
-    guard_leave(e);
+    bounds_leave(e);
     if (rc != 0)
         return; /* it has none to give, or has ended */
     e->asks = fd;
     e->listens = true;
     if (epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-        guard_leave(e);
+        bounds_leave(e);
 }
 
 static bool is_in(int call, const char *const *names)
@@ -282,26 +283,26 @@ static bool is_ready(struct executor *e, unsigned *wants)
 static bool is_allowed(struct executor *e, int call)
 {
     unsigned wants = 0;
-    const unsigned may = e->guard->may;
+    const unsigned may = e->bounds->may;
     const bool ready = is_ready(e, &wants);
 
     if (is_in(call, programs))
-        return !ready || (may & wants & GUARD_EXEC) != 0;
-    return is_in(call, sockets) && (may & GUARD_SOCKETS) != 0 &&
-           (!ready || (wants & GUARD_SOCKETS) != 0);
+        return !ready || (may & wants & BOUNDS_EXEC) != 0;
+    return is_in(call, sockets) && (may & BOUNDS_SOCKETS) != 0 &&
+           (!ready || (wants & BOUNDS_SOCKETS) != 0);
 }
 
 static const char *hint_for(const struct executor *e, int call)
 {
-    const unsigned bit = is_in(call, programs)  ? GUARD_EXEC
-                         : is_in(call, sockets) ? GUARD_SOCKETS
+    const unsigned bit = is_in(call, programs)  ? BOUNDS_EXEC
+                         : is_in(call, sockets) ? BOUNDS_SOCKETS
                                                 : 0;
 
     if (bit == 0)
         return "";
-    if ((e->guard->may & bit) == 0)
+    if ((e->bounds->may & bit) == 0)
         return "; this worker's WORKER_TASKS_MAY lets no program do that";
-    return bit == GUARD_EXEC
+    return bit == BOUNDS_EXEC
                ? "; a program whose functions need it calls scoop_may(SCOOP_MAY_EXEC)"
                : "; a program whose functions need it calls scoop_may(SCOOP_MAY_SOCKETS)";
 }
@@ -322,8 +323,8 @@ static void tell(struct executor *e, const struct seccomp_notif *question, int64
 
 static void answer_one(struct executor *e, int64_t now_ms)
 {
-    struct seccomp_notif *const question = e->guard->question;
-    struct seccomp_notif_resp *const answer = e->guard->answer;
+    struct seccomp_notif *const question = e->bounds->question;
+    struct seccomp_notif_resp *const answer = e->bounds->answer;
 
     memset(question, 0, sizeof(*question));
     if (seccomp_notify_receive(e->asks, question) != 0)
@@ -339,7 +340,7 @@ static void answer_one(struct executor *e, int64_t now_ms)
     (void)seccomp_notify_respond(e->asks, answer);
 }
 
-void guard_event(struct executor *e, int64_t now_ms)
+void bounds_event(struct executor *e, int64_t now_ms)
 {
     if (!e->listens) {
         take_listener(e);
@@ -354,6 +355,6 @@ void guard_event(struct executor *e, int64_t now_ms)
         if ((polled.revents & POLLIN) != 0)
             answer_one(e, now_ms);
         else
-            guard_leave(e);
+            bounds_leave(e);
     }
 }

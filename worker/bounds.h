@@ -12,8 +12,8 @@
  *
  * What main() does before scoop_init() is not a function's: programs may be started there, and sockets
  * opened as far as the agent lets programs at all. One thread. */
-#ifndef WORKER_GUARD_H
-#define WORKER_GUARD_H
+#ifndef WORKER_BOUNDS_H
+#define WORKER_BOUNDS_H
 
 #include "base/channel.h"
 #include "base/err.h"
@@ -24,13 +24,13 @@
 #include <stdint.h>
 
 /* Bits of what a program may ask for; they travel in CHANNEL_READY. */
-#define GUARD_EXEC    CHANNEL_WANTS_EXEC
-#define GUARD_SOCKETS CHANNEL_WANTS_SOCKETS
-#define GUARD_ALL     (GUARD_EXEC | GUARD_SOCKETS)
+#define BOUNDS_EXEC    CHANNEL_WANTS_EXEC
+#define BOUNDS_SOCKETS CHANNEL_WANTS_SOCKETS
+#define BOUNDS_ALL     (BOUNDS_EXEC | BOUNDS_SOCKETS)
 
 struct executor;
 
-struct guard {
+struct bounds {
     unsigned may; /* what programs may ask for at most */
     int scope;    /* ruleset that each executor enters; -1: none */
     struct fence_code
@@ -42,25 +42,26 @@ struct guard {
 };
 
 /* Read "exec,sockets" (both, one, or "" for none). -EINVAL with *problem. */
-NODISCARD int guard_parse(const char *text, unsigned *may, struct problem *problem);
+NODISCARD int bounds_parse(const char *text, unsigned *may, struct problem *problem);
 
 /* Give up, for the agent and for all that it starts, and prepare what executors get. `hide` are paths, "PATH[:PATH]"; `hide_too` is
  * one more, or NULL. Before other threads exist. What this kernel lacks is logged, not an error. -ENOMEM. */
-NODISCARD int guard_open(struct guard *guard, unsigned may, const char *hide, const char *hide_too);
-void guard_close(struct guard *guard);
+NODISCARD int
+bounds_open(struct bounds *bounds, unsigned may, const char *hide, const char *hide_too);
+void bounds_close(struct bounds *bounds);
 
 /* In the child, before exec, with only async-signal-safe calls. First: signals and tracing stay in. Before
  * descriptors are moved. */
-void guard_confine(const struct guard *guard);
+void bounds_confine(const struct bounds *bounds);
 
 /* Last: the filter. Gives its end of a pair of
  * sockets (base/fdpass.h) the descriptor by which the agent is asked. */
-void guard_enter(const struct guard *guard, bool own, int end);
+void bounds_enter(const struct bounds *bounds, bool own, int end);
 
-/* The agent's end of that pair, or what came through it, has something: see guard_watch(). */
-void guard_event(struct executor *executor, int64_t now_ms);
+/* The agent's end of that pair, or what came through it, has something: see bounds_watch(). */
+void bounds_event(struct executor *executor, int64_t now_ms);
 
 /* Stop to listen: its process has ended, or nobody can ask any more. */
-void guard_leave(struct executor *executor);
+void bounds_leave(struct executor *executor);
 
 #endif
