@@ -112,6 +112,8 @@ check_input(struct world *w, const struct call *call, uint32_t index, struct wir
         return;
     }
     CHECK(w, b.data != NULL && b.size == 8, "an input has the wrong size");
+    CHECK(w, durable == NULL || durable->done_written,
+          "a task began with the result of a durable one that is not in the journal");
     memcpy(&value, b.data, 8);
     CHECK(w, value == call_value(call_key(d != NULL ? &durable->call : &e->calls[0])),
           "an input is the result of another task");
@@ -151,6 +153,9 @@ static void take_task(struct proc *p, const struct wire_task *task)
     const uint64_t key = key_of(argument);
 
     CHECK(w, key != 0, "an argument came cut off, or damaged");
+    const struct call *call = call_find(w, key);
+    CHECK(w, (task->flags & WIRE_TASK_BUNDLE) != 0 || call == NULL || input_count(w, call) == 0,
+          "a task began without its inputs");
     CHECK(w, (a->told[task->function / 64] >> task->function % 64 & 1) != 0,
           "a task came before its function");
     const struct held *before = held_find(a, task->id);

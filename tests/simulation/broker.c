@@ -12,13 +12,60 @@
 
 /* ---- Redis ---- */
 
+static bool is_needed(const struct world *w, const struct durable_errand *source)
+{
+    const uint32_t at = (uint32_t)(source - w->durables);
+
+    for (uint32_t i = 0; i < w->durable_count; i++) {
+        const struct durable_errand *d = &w->durables[i];
+
+        for (uint32_t j = 0; d->tied && j < d->after_count; j++) {
+            if (d->after[j] == at)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* What is submitted by that name afterwards is another task, which has not begun. */
 static void note_forget(struct world *w, struct durable_errand *d)
 {
     CHECK(w, d->done_written || !d->accepted || w->excused,
           "durable task %llx was accepted, and forgotten before it had ended",
           (unsigned long long)d->id);
+    CHECK(w, !is_needed(w, d) || w->excused, "durable task %llx was forgotten, and others need it",
+          (unsigned long long)d->id);
     d->call.starts = 0;
+    d->well_ms = 0;
+    d->tied = false;
+}
+
+static void note_done(const struct world *w, struct durable_errand *d, struct wire_bytes body)
+{
+    d->done_written = true;
+    if (body.size == 0 || body.data[0] != WIRE_OK)
+        d->well_ms = 0;
+    else if (d->well_ms == 0)
+        d->well_ms = w->now_ms;
+}
+
+static void note_record(struct world *w, const struct record *record)
+{
+    struct durable_errand *d = NULL;
+
+    switch ((int)record->type) {
+    case RECORD_TASK:
+    case RECORD_DONE:
+        d = durable_of_id(w, record->id);
+        d->task_written = true;
+        d->tied = false; /* else that follows */
+        if (record->type == RECORD_DONE)
+            note_done(w, d, record->body);
+        return;
+    case RECORD_AFTER: durable_of_id(w, record->id)->tied = true; return;
+    case RECORD_FORGET: note_forget(w, durable_of_id(w, record->id)); return;
+    default: return;
+    }
 }
 
 static void note_records(struct world *w, const struct blob *batch)
@@ -29,14 +76,7 @@ static void note_records(struct world *w, const struct blob *batch)
 
     while (c.at < c.end) {
         CHECK(w, record_get(&c, &record, &version) == 0, "a record that cannot be read");
-        if (record.type == RECORD_FORGET)
-            note_forget(w, durable_of_id(w, record.id));
-        if (record.type != RECORD_TASK && record.type != RECORD_DONE)
-            continue;
-        struct durable_errand *d = durable_of_id(w, record.id);
-
-        d->task_written = true;
-        d->done_written |= record.type == RECORD_DONE;
+        note_record(w, &record);
     }
 }
 

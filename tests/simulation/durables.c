@@ -83,6 +83,7 @@ static void ask(struct proc *p, struct durable_errand *d)
         d->job.options = d->options;
     atomic_init(&d->job.references, 1000);
     d->asked = true;
+    d->asked_ms = p->world->now_ms;
     d->forgetting |= d->step == STEP_FORGET;
     if (d->step == STEP_FORGIVE)
         p->world->durables[d->culprit].forgiven = true;
@@ -207,11 +208,26 @@ static void take_outcome(struct world *w, struct durable_errand *d, enum scoop_s
     }
 }
 
+/* Some of what it waits for had not ended well when this was asked. */
+static bool may_be_blocked(const struct world *w, const struct durable_errand *d)
+{
+    for (uint32_t i = 0; i < d->after_count; i++) {
+        const int64_t well_ms = w->durables[d->after[i]].well_ms;
+
+        if (well_ms == 0 || well_ms >= d->asked_ms)
+            return true;
+    }
+    return false;
+}
+
 /* It waits for one that did not end well: what is done about that. Cancelled, at the latest when it has been
  * told so often. */
 static void take_blocked(struct world *w, struct durable_errand *d)
 {
     CHECK(w, d->after_count != 0, "durable task %llx is blocked, and waits for none",
+          (unsigned long long)d->id);
+    CHECK(w, may_be_blocked(w, d) || w->excused,
+          "durable task %llx is blocked, and all that it waits for has ended well",
           (unsigned long long)d->id);
     d->culprit = d->after[rng_below(&w->rng, d->after_count)];
     if (rng_chance(&w->rng, 300) || ++d->blocked_count > 8) {

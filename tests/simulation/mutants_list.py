@@ -28,6 +28,7 @@ ASK = "broker/ask.c"
 LEDGER = "broker/ledger.c"
 CLASS = "broker/class.c"
 COPIES = "broker/copies.c"
+TIES = "broker/ties.c"
 CLIENT = "libscoop/client.c"
 RESULTS = "libscoop/client_results.c"
 
@@ -200,4 +201,24 @@ MUTANTS = [
            "task->crashes < TASK_CRASHES_MAX - 1 && ", ""),
     Mutant("loser-not-stopped", "the copy of a task that has ended is not revoked", COPIES,
            "    agent_revoke(core, copy, TASK_ABANDON);\n    return task;", "    return task;"),
+    # durable tasks that wait for others
+    Mutant("after-not-durable", "a task begins before what it waits for is in the journal", TIES,
+           "    if (source->state != DURABLE_DONE)\n",
+           "    if (source->state != DURABLE_DONE && source->state != DURABLE_ENDING)\n"),
+    Mutant("after-failure", "a failure is handed to what waits for a success", TIES,
+           "outcome, NULL) == 0 && outcome->outcome == WIRE_OK)", "outcome, NULL) == 0)"),
+    Mutant("after-not-told", "what waits does not hear of the end", TIES,
+           "        fill(tie, tie->taker->task);\n        inputs_changed(core, tie->taker->task);\n",
+           "        (void)core;\n"),
+    Mutant("after-gone", "what others wait for is forgotten at once", ASK,
+           "if (d != NULL && d->takers != NULL) {", "if (d != NULL && d->takers != NULL && d->unwanted) {"),
+    Mutant("after-kept-too-short", "what others wait for is forgotten when its time is over", DURABLE,
+           "if (all->done->takers != NULL) {", "if (all->done->takers != NULL && all->done->unwanted) {"),
+    Mutant("after-not-written", "the journal is not told what a task waits for", LEDGER,
+           "    if (d->ties == NULL)\n        return;\n    put_head", "    if (d->ties == NULL || core->now_ms > 0)\n        return;\n    put_head"),
+    Mutant("after-stuck", "what was retried holds up others still", TIES,
+           "    all->stuck += stuck ? 1U : -1U;", "    all->stuck += stuck ? 1U : 0U;"),
+    Mutant("unaccepted-too-many", "what has been accepted is forgotten when the journal is away", ASK,
+           "        if (d->state != DURABLE_ACCEPTING)\n            continue;\n        ask_refuse_all",
+           "        if (d->state == DURABLE_DONE || d->task != NULL)\n            continue;\n        ask_refuse_all"),
 ]
