@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NODISCARD                 __attribute__((warn_unused_result))
 #define PRINTF(text_at, first_at) __attribute__((format(printf, text_at, first_at)))
@@ -14,18 +15,23 @@
 /* Number of elements of an array (never of a pointer). */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* CLEANUP(free_p) frees the pointer when it goes out of scope; steal() hands it out instead. */
+/* CLEANUP(free_p) frees the pointer when it goes out of scope; steal() hands it out instead. The
+ * pointer may be of any type, so its bytes are copied: to read it as a `void *` is not allowed. */
 static inline void free_p(void *pointer_address)
 {
-    free(*(void **)pointer_address);
+    void *pointer = NULL;
+
+    memcpy(&pointer, pointer_address, sizeof(pointer));
+    free(pointer);
 }
 
 static inline void *steal(void *pointer_address)
 {
-    void **place = pointer_address;
-    void *pointer = *place;
+    void *const none = NULL;
+    void *pointer = NULL;
 
-    *place = NULL;
+    memcpy(&pointer, pointer_address, sizeof(pointer));
+    memcpy(pointer_address, &none, sizeof(none));
     return pointer;
 }
 
