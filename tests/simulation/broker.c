@@ -33,10 +33,12 @@ static void note_forget(struct world *w, struct durable_errand *d)
     CHECK(w, d->done_written || !d->accepted || w->excused,
           "durable task %llx was accepted, and forgotten before it had ended",
           (unsigned long long)d->id);
-    CHECK(w, !is_needed(w, d) || w->excused, "durable task %llx was forgotten, and others need it",
-          (unsigned long long)d->id);
+    /* One that was never accepted goes before those that wait for it, which go too. */
+    CHECK(w, !d->ended || !is_needed(w, d) || w->excused,
+          "durable task %llx was forgotten, and others need it", (unsigned long long)d->id);
     d->call.starts = 0;
     d->well_ms = 0;
+    d->ended = false;
     d->tied = false;
 }
 
@@ -58,6 +60,7 @@ static void note_record(struct world *w, const struct record *record)
     case RECORD_DONE:
         d = durable_of_id(w, record->id);
         d->task_written = true;
+        d->ended = record->type == RECORD_DONE;
         d->tied = false; /* else that follows */
         if (record->type == RECORD_DONE)
             note_done(w, d, record->body);

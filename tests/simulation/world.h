@@ -163,6 +163,7 @@ struct durable_errand {
     uint32_t blocked_count; /* how often it was told to be */
     bool task_written;      /* its record has been in Redis */
     bool done_written;
+    bool ended;       /* by what is in Redis */
     bool tied;        /* by what is in Redis it waits for others, or may be tried again and wait */
     int64_t well_ms;  /* since when Redis has that it ended well; 0: it has not */
     int64_t asked_ms; /* when what is on its way was asked */
