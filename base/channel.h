@@ -106,13 +106,13 @@ struct channel_outcome {
     uint16_t flags;   /* of outcomes: CHANNEL_FINAL, stamped */
 };
 
-/* An outcome is stamped with the time when its task ended: its flags hold bits 1 to 15 of
- * clock_now_us(), and bits 4 to 11 of `outcome` the eight above them (not in CHANNEL_MOVED). An agent
- * that comes to collect it within 16 s knows the time. */
+/* An outcome is stamped with the time when its task ended, the 23 low bits of clock_now_us(): its flags
+ * hold bits 1 to 15, and of `outcome` bit 4 holds bit 0, and bits 5 to 11 those from 16 on. An agent that
+ * comes to collect it within 8 s knows the time. In CHANNEL_MOVED there are only the flags, for 65 ms. */
 static inline void channel_stamp(struct channel_outcome *head, int64_t end_us)
 {
-    head->flags = (uint16_t)((uint16_t)end_us & ~1U);
-    head->outcome = (uint16_t)(head->outcome | ((end_us >> 16 & 0xff) << 4));
+    head->flags = (uint16_t)(end_us & 0xfffe);
+    head->outcome = (uint16_t)(head->outcome | (end_us & 1) << 4 | (end_us >> 16 & 0x7f) << 5);
 }
 
 /* The outcome without its stamp, or one of the values below. */
@@ -125,9 +125,11 @@ static inline uint16_t channel_kind(const struct channel_outcome *head)
 static inline int64_t channel_ended_us(const struct channel_outcome *head, int64_t now_us)
 {
     const bool whole = head->outcome < 0x1000;
-    const uint32_t bits = (whole ? (uint32_t)head->outcome >> 4 << 16 : 0) | (head->flags & ~1U);
+    const uint32_t more =
+        whole ? (head->outcome >> 4 & 1U) | (uint32_t)head->outcome >> 5 << 16 : 0;
+    const uint32_t bits = more | (head->flags & 0xfffeU);
 
-    return now_us - (((uint32_t)now_us - bits) & (whole ? 0xffffff : 0xffff));
+    return now_us - (((uint32_t)now_us - bits) & (whole ? 0x7fffff : 0xffff));
 }
 
 #define CHANNEL_FINAL   1U /* a failure that trying again cannot mend */

@@ -40,7 +40,7 @@ int64_t clock_wall_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-int64_t clock_wall_of_us(int64_t now_us)
+int64_t clock_wall_ahead_us(void)
 {
     int64_t closest_us =
         INT64_MAX;        /* the least time that lay between two readings of the one clock */
@@ -56,7 +56,7 @@ int64_t clock_wall_of_us(int64_t now_us)
             ahead_us = wall_us - before_us;
         }
     }
-    return now_us + ahead_us;
+    return ahead_us;
 }
 
 void clock_sleep_ms(int64_t ms)

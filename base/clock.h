@@ -13,9 +13,9 @@ int64_t clock_now_ns(void);
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
 
-/* The wall clock, as it stands now, of a moment of clock_now_us(): to some microseconds, although the
- * caller may have to give up its core between the reading of the two clocks. */
-int64_t clock_wall_of_us(int64_t now_us);
+/* What clock_wall_us() shows more than clock_now_us(): to some microseconds, although the caller may have
+ * to give up its core between the reading of the two. */
+int64_t clock_wall_ahead_us(void);
 
 /* Sleep for at least `ms` milliseconds, signals notwithstanding. */
 void clock_sleep_ms(int64_t ms);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void flush_notes(struct report *r)
@@ -47,6 +48,22 @@ void report_note(struct report *r,
     append_note(r, &note);
 }
 
+/* Spans that touch each other shall do so by the wall clock, too: its small corrections wait until they
+ * make a millisecond. */
+static int64_t wall_ahead_us(struct report *r)
+{
+    const int64_t now_us = clock_now_us();
+
+    if (now_us >= r->ahead_until_us) {
+        const int64_t ahead_us = clock_wall_ahead_us();
+
+        if (llabs(ahead_us - r->ahead_us) >= 1000)
+            r->ahead_us = ahead_us;
+        r->ahead_until_us = now_us + 1000000;
+    }
+    return r->ahead_us;
+}
+
 static void note_span(struct report *r,
                       const struct task *task,
                       enum wire_outcome outcome,
@@ -55,7 +72,7 @@ static void note_span(struct report *r,
 {
     struct blob *bytes CLEANUP(blob_unref_p) = blob_new(64);
     const struct wire_span span = {
-        .start_us = (uint64_t)clock_wall_of_us(end_us - run_us),
+        .start_us = (uint64_t)(wall_ahead_us(r) + end_us - run_us),
         .run_us = run_us,
         .outcome = outcome,
         .function = {(const uint8_t *)task->function->name, strlen(task->function->name)},

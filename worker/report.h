@@ -18,6 +18,8 @@ struct report {
     struct blob *parked;               /* PARKED, likewise */
     uint64_t total;                    /* outcomes ever reported */
     uint64_t counts[WIRE_OUTCOME_END]; /* the same by kind */
+    int64_t ahead_us;                  /* of the wall clock, as spans have it */
+    int64_t ahead_until_us;            /* then it is looked at again */
     bool out_of_memory; /* an outcome could not be reported: the agent cannot go on */
 };
 

@@ -213,10 +213,10 @@ def test_a_second_broker_shuts_the_first_one_out(probe, server):
 @pytest.mark.fault("D09")
 def test_a_newer_record_is_refused_by_name(probe):
     writer = probe()
-    writer.say("newer", 9)
+    writer.say("newer", 250)
     writer.wait_written(2)
     writer.close()
-    assert re.search(rf"{JOURNAL} entry 2-0: record 9 version 1 .* is of a newer scoop",
+    assert re.search(rf"{JOURNAL} entry 2-0: record 250 version 1 .* is of a newer scoop",
                      probe(opened=False).ended())
 
 
