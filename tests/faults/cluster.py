@@ -13,6 +13,7 @@ import time
 
 import zmq
 from chronicle import History
+from lab import DOOR
 from programs import binary, children, eventually, free_port, name_of, run
 
 PROGRAM = "../tests/programs/chronicle"
@@ -102,9 +103,7 @@ LOGIN = """#!/bin/sh
 # login [OPTION...] HOST COMMAND: as ssh has it, onto a host of the test's
 while [ $# -gt 2 ]; do shift; done
 exec 2>>"{folder}/log-$1"
-if [ -e "{folder}/namespace-$1" ]; then
-    exec nsenter --net="$(cat "{folder}/namespace-$1")" sh -c "exec $2"
-fi
+[ ! -e "{folder}/door-$1" ] || exec {door} enter "{folder}/door-$1" "$2"
 exec sh -c "exec $2"
 """
 
@@ -121,8 +120,8 @@ class TcpCluster(Base):
         self.lab = lab
         self.hosts = hosts
         for name in hosts if lab else ():
-            (self.folder / f"namespace-{name}").write_text(lab[name].namespace)
-        login = self.write("login", LOGIN.format(folder=self.folder), 0o700)
+            lab[name].open_door(self.folder / f"door-{name}")
+        login = self.write("login", LOGIN.format(folder=self.folder, door=" ".join(DOOR)), 0o700)
         self.write_keys()
         self.client_environment = {"SCOOP_BROKER": f"tcp://{address}:{self.client_port}",
                                    "SCOOP_CLIENT_KEY_FILE": str(self.folder / "client"),
@@ -157,7 +156,8 @@ class TcpCluster(Base):
 
     def logins(self):
         """The process ids of what stands for ssh and for the login at its other end."""
-        return [pid for pid in children(self.broker.pid) if name_of(pid) == "scoop-worker"]
+        parents = [self.lab[name].door.pid for name in self.hosts] if self.lab else [self.broker.pid]
+        return [pid for parent in parents for pid in children(parent) if name_of(pid) == "scoop-worker"]
 
     def agents(self):
         """The process ids of the agents."""

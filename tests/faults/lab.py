@@ -10,10 +10,13 @@ Needs root. The namespaces go with the processes that hold them, and the cables 
 """
 
 import os
+import pathlib
 import subprocess
+import sys
 
 from programs import eventually
 
+DOOR = [sys.executable, str(pathlib.Path(__file__).with_name("door.py"))]
 ADDRESS = "10.77.0.1"  # of the broker, seen from everywhere
 
 
@@ -21,17 +24,25 @@ class Host:
     def __init__(self):
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.door = None
         self.namespace = f"/proc/{self.holder.pid}/ns/net"
         self.words = ["/usr/bin/nsenter", f"--net={self.namespace}"]
         eventually(lambda: os.readlink(self.namespace) != os.readlink("/proc/self/ns/net"), "a network namespace")
         self.run("ip", "link", "set", "lo", "up")
 
+    def open_door(self, path):
+        """From now on `door.py enter PATH COMMAND` starts programs here."""
+        self.door = subprocess.Popen([*self.words, *DOOR, "open", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self.door.stdout.readline() == b"open\n"
+
     def run(self, *command):
         subprocess.run([*self.words, *map(str, command)], check=True, capture_output=True, timeout=10)
 
     def end(self):
-        self.holder.kill()
-        self.holder.wait()
+        for process in (self.door, self.holder):
+            if process is not None:
+                process.kill()
+                process.wait()
 
 
 def why_not():

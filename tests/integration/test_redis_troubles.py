@@ -98,7 +98,7 @@ def as_before(_, between):
 
 
 def slowly(_, between):
-    between.delay_s = 2
+    between.delay_s = 2.5  # the miner waits for 2
 
 
 TROUBLES = {
