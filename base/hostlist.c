@@ -23,6 +23,7 @@ struct reading {
     struct problem *problem;
     const char *piece;
     uint64_t slots; /* of the names in the piece; 0: not said */
+    unsigned names; /* that the piece has given so far */
 };
 
 static int refuse(const struct reading *r)
@@ -31,6 +32,12 @@ static int refuse(const struct reading *r)
                        "\"%.100s\" is not a host: HOST, HOST:NUMBER or PREFIX[FIRST-LAST,...], the "
                        "number from 1 to %d",
                        r->piece, HOSTLIST_SLOTS);
+}
+
+static int refuse_many(const struct reading *r)
+{
+    return problem_set(r->problem, -E2BIG, "\"%.100s\": more than %d hosts", r->piece,
+                       HOSTLIST_MAX);
 }
 
 /* ---- hosts ---- */
@@ -44,16 +51,27 @@ static struct hostlist_host *find(const struct hostlist *list, const char *name)
     return NULL;
 }
 
+/* Have room for one more. A list that is not of a power of two has it. */
+static int grow(struct hostlist *list)
+{
+    if ((list->count & (list->count - 1)) != 0)
+        return 0;
+    const size_t room = list->count == 0 ? 1 : list->count * 2;
+    struct hostlist_host *hosts = realloc(list->hosts, room * sizeof(*hosts));
+
+    if (hosts == NULL)
+        return -ENOMEM;
+    list->hosts = hosts;
+    return 0;
+}
+
 static int append(struct reading *r, const char *name)
 {
     struct hostlist *list = r->list;
 
     if (list->count == HOSTLIST_MAX)
-        return problem_set(r->problem, -E2BIG, "\"%.100s\": more than %d hosts", r->piece,
-                           HOSTLIST_MAX);
-    if (list->hosts == NULL)
-        list->hosts = calloc(HOSTLIST_MAX, sizeof(*list->hosts));
-    if (list->hosts == NULL)
+        return refuse_many(r);
+    if (grow(list) != 0)
         return problem_set(r->problem, -ENOMEM, "no memory for the list of hosts");
     struct hostlist_host *host = &list->hosts[list->count++];
     memcpy(host->name, name, strlen(name) + 1);
@@ -67,6 +85,9 @@ static int add_name(struct reading *r, const char *name)
     /* What begins with a dash would be an option of ssh. */
     if (name[0] == '\0' || name[0] == '-' || name[strspn(name, NAME_CHARACTERS)] != '\0')
         return refuse(r);
+    /* Brackets full of one number give one host, as often as all of them multiplied. */
+    if (++r->names > HOSTLIST_MAX)
+        return refuse_many(r);
     struct hostlist_host *known = find(r->list, name);
     if (known == NULL)
         return append(r, name);
@@ -160,6 +181,7 @@ static int add_piece(struct reading *r)
 {
     char name[HOSTLIST_NAME_MAX];
 
+    r->names = 0;
     return expand(r, name, 0, r->piece, 0);
 }
 

@@ -35,7 +35,8 @@ struct hostlist {
 };
 
 /* All of them append to `list` and return 0, or with *problem naming the thing, the value and what
- * is allowed: -EINVAL: malformed, or no host in it; -E2BIG: more than HOSTLIST_MAX; -ENOMEM. What
+ * is allowed: -EINVAL: malformed, or no host in it; -E2BIG: more than HOSTLIST_MAX,
+ * also of one piece with brackets that names the same ones again; -ENOMEM. What
  * is in the list after an error is not said; free it. */
 NODISCARD int hostlist_add(struct hostlist *list, const char *text, struct problem *problem);
 NODISCARD int hostlist_add_file(struct hostlist *list, const char *text, struct problem *problem);

@@ -27,7 +27,8 @@ static bool is_field_value(const char *text)
     return *text == '\0';
 }
 
-/* Both texts lie in MHD's buffer as they came in, so that what is between them is a colon and spaces. */
+/* Both texts lie in MHD's buffer as they came in, so that what is between them is a colon and spaces, and what is
+ * behind them CRLF and the next field. */
 static enum MHD_Result read_header(void *place,
                                    enum MHD_ValueKind kind,
                                    const char *name,
@@ -39,10 +40,12 @@ static enum MHD_Result read_header(void *place,
 
     (void)kind;
     (void)name_bytes;
-    head->malformed |= value == NULL || !is_token(name) || !is_field_value(value);
+    head->malformed |=
+        value == NULL || !is_token(name) || !is_field_value(value) || name != head->at;
     if (value == NULL)
         return MHD_YES;
     head->bytes += (size_t)(value - name) + value_bytes + strlen("\r\n");
+    head->at = value + value_bytes + strlen("\r\n");
     if (strcasecmp(name, "Content-Length") == 0) {
         head->lengths++;
         head->length = value;
@@ -60,13 +63,14 @@ static enum MHD_Result read_header(void *place,
 }
 
 /* MHD takes lines that end in LF alone, joins folded lines to something else, and passes over what stands behind a
- * zero byte or a field without a name. Then the head has another size than its fields. */
-static bool head_is_whole(const struct exchange *x, const struct head *head)
+ * zero byte or a field without a name. Then the head has another size than its fields, or they lie elsewhere. */
+static bool head_is_whole(const struct exchange *x, const char *method, const struct head *head)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 
-    return info != NULL && info->header_size == head->bytes;
+    return info != NULL && info->header_size == head->bytes &&
+           head->at + strlen("\r\n") == method + info->header_size;
 }
 
 /* Is there anything in the head that two readers could understand differently? */
@@ -86,11 +90,12 @@ static bool is_ambiguous(const struct head *head, const char *version)
 void head_read(struct exchange *x, const char *method, const char *version, struct head *out)
 {
     *out = (struct head){
+        .at = version + strlen(version) + strlen("\r\n"),
         .bytes = strlen(method) + x->target_bytes + strlen(version) + strlen("  \r\n\r\n"),
     };
     x->bad_line |= !is_token(method);
     MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, read_header, out);
-    out->malformed |= !head_is_whole(x, out) || is_ambiguous(out, version);
+    out->malformed |= !head_is_whole(x, method, out) || is_ambiguous(out, version);
 }
 
 bool head_is_target(const char *text)

@@ -149,6 +149,7 @@ void link_set_deadline(struct link *link, int64_t deadline_ms);
 /* httpd_head.c: the head of a request, read more strictly than MHD does. */
 struct head {
     size_t bytes;     /* that it has when its lines end in CRLF and nothing is left out */
+    const char *at;   /* where its next field begins, then */
     unsigned lengths; /* how many Content-Length fields */
     unsigned codings; /* Transfer-Encoding */
     unsigned hosts;

@@ -95,6 +95,17 @@ Test(hostlist, has_a_limit)
     cr_assert_not_null(strstr(problem.text, "\"one\": more than 1024 hosts"));
 }
 
+Test(hostlist, counts_what_brackets_repeat)
+{
+    /* 20 * 20 * 20 * 20 times the same host: more of them took longer than anybody waits. */
+    static const char ones[] = "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]";
+    char text[4 * sizeof(ones) + 2];
+
+    snprintf(text, sizeof(text), "r%s%s%s%s", ones, ones, ones, ones);
+    cr_assert_eq(hostlist_add(&list, text, &problem), -E2BIG);
+    cr_assert_not_null(strstr(problem.text, "more than 1024 hosts"), "%s", problem.text);
+}
+
 Test(hostlist, refuses_a_name_that_is_too_long)
 {
     char name[HOSTLIST_NAME_MAX + 16];
