@@ -298,6 +298,7 @@ void ledger_open(struct core *core, uint64_t position)
     struct durable *next = NULL;
 
     all->open = true;
+    all->down_ms = core->now_ms; /* it was there just now: there is patience with it */
     all->appended = position;
     all->unconfirmed = NULL;
     for (struct durable *d = all->oldest; d != NULL; d = d->next)

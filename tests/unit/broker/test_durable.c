@@ -152,6 +152,20 @@ Test(durable, task_waits_for_a_journal_that_is_still_read)
     finish(&w);
 }
 
+Test(durable, task_that_came_early_is_taken_however_long_the_broker_stood_still)
+{
+    struct world w = given_unopened_world();
+    struct end *client = given_asker(&w);
+
+    ask_for(&w, client, SUBMIT, 1, 77);
+    w.now_ms += 11000; /* no turn came in that time */
+    journal_event(&w, CORE_JOURNAL_OPENED, 0);
+    cr_assert_eq(client->result_count, 0, "the journal has just been read: it is there");
+    confirm(&w);
+    assert_told(client, 1, 1, WIRE_OK);
+    finish(&w);
+}
+
 Test(durable, outcomes_are_kept_for_their_time_and_then_forgotten)
 {
     struct world w = given_durable_world();
