@@ -84,8 +84,9 @@ static const char *const trace[] = {
 };
 
 static const char *const start[] = {"execve", "execveat", NULL};
-static const char *const signal_others[] = {"kill", "pidfd_send_signal", "rt_sigqueueinfo", "tkill",
-                                            NULL};
+static const char *const signal_others[] = {
+    "kill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tkill", NULL,
+};
 static const char *const just_kill[] = {"kill", NULL};
 static const char *const make_socket[] = {"socket", NULL};
 static const char *const terminal[] = {"ioctl", NULL};
@@ -183,6 +184,22 @@ static int refuse_spaces(scmp_filter_ctx filter)
     return rc;
 }
 
+int fence_refuse_trace(scmp_filter_ctx filter, uint32_t action)
+{
+    return MAY_TRACE ? 0 : fence_refuse(filter, action, trace);
+}
+
+/* Its own threads it may signal: abort() does. */
+static int refuse_signals(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp others = {0, SCMP_CMP_NE, (scmp_datum_t)getpid(), 0};
+    int rc = fence_refuse(filter, REFUSED, signal_others);
+
+    if (rc == 0)
+        rc = refuse_one(filter, REFUSED, "tgkill", 1, &others);
+    return rc;
+}
+
 static int refuse_starts(scmp_filter_ctx filter)
 {
     int rc = fence_refuse(filter, REFUSED, start);
@@ -191,7 +208,7 @@ static int refuse_starts(scmp_filter_ctx filter)
     if (MAY_TRACE)
         return rc;
     if (rc == 0)
-        rc = fence_refuse(filter, REFUSED, signal_others);
+        rc = refuse_signals(filter);
     if (rc == 0)
         rc = refuse_one(filter, REFUSED, "clone", 1,
                         &(struct scmp_arg_cmp){0, SCMP_CMP_MASKED_EQ, CLONE_A_THREAD, 0});
@@ -206,8 +223,8 @@ static int refuse_all(scmp_filter_ctx filter, unsigned rights)
         rc = refuse_spaces(filter);
     if (rc == 0)
         rc = fence_refuse_for(filter, REFUSED, terminal, 1, TIOCSTI);
-    if (rc == 0 && (rights & FENCE_TRACE) == 0 && !MAY_TRACE)
-        rc = fence_refuse(filter, REFUSED, trace);
+    if (rc == 0 && (rights & FENCE_TRACE) == 0)
+        rc = fence_refuse_trace(filter, REFUSED);
     if (rc == 0 && (rights & FENCE_START) != 0)
         rc = fence_refuse_for(filter, REFUSED, just_kill, 0, -1);
     if (rc == 0 && (rights & FENCE_START) == 0 && !MAY_START)

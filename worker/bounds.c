@@ -20,18 +20,6 @@
 /* What one executor has tried is told so often; then it is only refused. */
 #define TOLD_MAX 20
 
-/* Under the address sanitizer executors trace themselves, to look for leaks at their end. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MAY_TRACE true
-#else
-#define MAY_TRACE false
-#endif
-
-static const char *const trace[] = {
-    "kcmp",   "pidfd_getfd", "process_madvise", "process_vm_readv", "process_vm_writev",
-    "ptrace", NULL,
-};
-
 /* Their first argument is the process. */
 static const char *const reach[] = {
     "kill",   "pidfd_open", "prlimit64", "rt_sigqueueinfo", "rt_tgsigqueueinfo",
@@ -91,8 +79,8 @@ static int make_code(uint32_t action, unsigned watched, struct fence_code *code)
     const scmp_filter_ctx filter = fence_new();
     int rc = filter != NULL ? refuse_reach(filter, action) : -ENOMEM;
 
-    if (rc == 0 && !MAY_TRACE)
-        rc = fence_refuse(filter, action, trace);
+    if (rc == 0)
+        rc = fence_refuse_trace(filter, action);
     if (rc == 0 && (watched & BOUNDS_SOCKETS) != 0)
         rc = fence_refuse(filter, action, sockets);
     if (rc == 0 && (watched & BOUNDS_EXEC) != 0)

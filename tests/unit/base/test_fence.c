@@ -62,7 +62,17 @@ static int signals_parent(void)
 {
     return error_of(kill(getppid(), 0));
 }
+
+static int signals_thread_of_parent(void)
+{
+    return error_of(tgkill(getppid(), getppid(), 0));
+}
 #endif
+
+static int signals_own_thread(void)
+{
+    return error_of(tgkill(getpid(), getpid(), 0));
+}
 
 static int signals_everybody(void)
 {
@@ -129,8 +139,10 @@ static const struct {
     {"terminal", types_for_the_user, FENCE_START | FENCE_RAW, EPERM},
     {"io_uring", uses_io_uring, FENCE_START | FENCE_RAW, EPERM},
     {"thread", starts_thread, 0, 0},
+    {"own thread", signals_own_thread, FENCE_SOCKETS, 0},
 #if !defined(__SANITIZE_ADDRESS__)
     {"parent", signals_parent, FENCE_SOCKETS, EPERM},
+    {"thread of the parent", signals_thread_of_parent, FENCE_SOCKETS, EPERM},
 #endif
 };
 
