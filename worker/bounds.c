@@ -56,6 +56,27 @@ int bounds_parse(const char *text, unsigned *may, struct problem *problem)
     return 0;
 }
 
+/* Paths that are hidden, at most. */
+#define HIDDEN_MAX 64
+
+int bounds_check_hide(const char *text, struct problem *problem)
+{
+    size_t count = 0;
+
+    for (const char *at = text; *at != '\0'; at += *at == ':') {
+        const size_t length = strcspn(at, ":");
+
+        if (length != 0 && at[0] != '/')
+            return problem_set(problem, -EINVAL, "\"%.*s\" is not an absolute path",
+                               length < 64 ? (int)length : 64, at);
+        count += length != 0;
+        at += length;
+    }
+    if (count > HIDDEN_MAX)
+        return problem_set(problem, -EINVAL, "%zu paths; the limit is %d", count, HIDDEN_MAX);
+    return 0;
+}
+
 /* The agent and who started it; process 1; everybody; the agent's group. */
 static int refuse_reach(scmp_filter_ctx filter, uint32_t action)
 {
@@ -107,11 +128,11 @@ static int make_codes(struct bounds *bounds)
     return make_code(SCMP_ACT_ERRNO(EPERM), never & ~BOUNDS_EXEC, &bounds->plain);
 }
 
-static int split(char *text, const char *more, const char **paths, size_t max)
+static size_t split(char *text, const char *more, const char *paths[HIDDEN_MAX + 1])
 {
     size_t count = 0;
 
-    for (char *at = text; at != NULL && count + 1 < max;) {
+    for (char *at = text; at != NULL && count < HIDDEN_MAX;) {
         const char *const word = strsep(&at, ":");
 
         if (word[0] != '\0')
@@ -119,19 +140,19 @@ static int split(char *text, const char *more, const char **paths, size_t max)
     }
     if (more != NULL)
         paths[count++] = more;
-    return (int)count;
+    return count;
 }
 
 static int hide_files(const char *hide, const char *hide_too)
 {
-    const char *paths[64];
+    const char *paths[HIDDEN_MAX + 1];
     char *text CLEANUP(free_p) = strdup(hide);
     int ruleset = -1;
 
     if (text == NULL)
         return -ENOMEM;
-    const int count = split(text, hide_too, paths, COUNT_OF(paths));
-    int rc = landlock_hide(paths, (size_t)count, &ruleset);
+    const size_t count = split(text, hide_too, paths);
+    int rc = landlock_hide(paths, count, &ruleset);
     if (rc != 0 || ruleset < 0)
         return rc;
     rc = landlock_enter(ruleset);

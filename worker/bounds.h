@@ -44,24 +44,28 @@ struct bounds {
 /* Read "exec,sockets" (both, one, or "" for none). -EINVAL with *problem. */
 NODISCARD int bounds_parse(const char *text, unsigned *may, struct problem *problem);
 
-/* Give up, for the agent and for all that it starts, and prepare what executors get. `hide` are paths, "PATH[:PATH]"; `hide_too` is
- * one more, or NULL. Before other threads exist. What this kernel lacks is logged, not an error. -ENOMEM. */
+/* Is this a list of absolute paths, "PATH[:PATH]", or ""? -EINVAL with *problem. */
+NODISCARD int bounds_check_hide(const char *text, struct problem *problem);
+
+/* Give up, for the agent and for all that it starts, and prepare what executors get. `hide` was checked;
+ * `hide_too` is one path more, or NULL. Before other threads exist. What this kernel lacks is logged, not an
+ * error. -ENOMEM. */
 NODISCARD int
 bounds_open(struct bounds *bounds, unsigned may, const char *hide, const char *hide_too);
 void bounds_close(struct bounds *bounds);
 
-/* In the child, before exec, with only async-signal-safe calls. First: signals and tracing stay in. Before
- * descriptors are moved. */
+/* In the child, before exec, with only async-signal-safe calls. First, before descriptors are moved: signals
+ * and tracing stay in. */
 void bounds_confine(const struct bounds *bounds);
 
-/* Last: the filter. Gives its end of a pair of
- * sockets (base/fdpass.h) the descriptor by which the agent is asked. */
+/* Last: the filter. The descriptor by which the agent is asked goes through `end`, of a pair of sockets
+ * (base/fdpass.h). */
 void bounds_enter(const struct bounds *bounds, bool own, int end);
 
-/* The agent's end of that pair, or what came through it, has something: see bounds_watch(). */
+/* The agent's end of that pair, or the descriptor that came through it, has something to read. */
 void bounds_event(struct executor *executor, int64_t now_ms);
 
-/* Stop to listen: its process has ended, or nobody can ask any more. */
+/* Stop listening: its process has ended, or nobody can ask any more. */
 void bounds_leave(struct executor *executor);
 
 #endif

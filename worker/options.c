@@ -13,6 +13,8 @@ int agent_options_check(const struct agent_options *options, struct problem *pro
     unsigned may = 0;
     if (bounds_parse(options->may, &may, &why) != 0)
         return problem_set(problem, -EINVAL, "--tasks-may: %s", why.text);
+    if (bounds_check_hide(options->hide, &why) != 0)
+        return problem_set(problem, -EINVAL, "--hide: %s", why.text);
     return 0;
 }
 

@@ -151,13 +151,21 @@ def test_a_function_that_tries_again_and_again_is_told_of_twenty_times(prying):
     assert len(re.findall(r"scoop: socket\(\) was refused", p.agent.log)) <= 20
 
 
-@pytest.mark.parametrize("text", ["exec,", "network", "exec sockets"])
+@pytest.mark.parametrize("text", ["network", "exec sockets", "exec;sockets"])
 def test_what_programs_may_do_is_refused_by_name_when_it_is_misspelt(start, text):
     program = start("scoop-worker", "run", "--broker", "ipc:///tmp/none", "--tasks-may", text, ready=None)
-    if text == "exec,":
-        return  # a comma at the end is one
-    assert program.process.wait(10) == 2
+    assert program.wait(10) == 2
     assert f'--tasks-may: "{text}" is not a list of exec, sockets' in program.log
+
+
+@pytest.mark.parametrize("text, why", [
+    ("/run/secrets:keys", '"keys" is not an absolute path'),
+    (":".join(["/a"] * 65), "65 paths; the limit is 64"),
+])
+def test_what_is_to_be_hidden_is_refused_by_name_when_it_would_not_be(start, text, why):
+    program = start("scoop-worker", "run", "--broker", "ipc:///tmp/none", "--hide", text, ready=None)
+    assert program.wait(10) == 2
+    assert f"--hide: {why}" in program.log
 
 
 # ---- programs ----
