@@ -225,14 +225,14 @@ static bool has_ended(const struct core *core, uint64_t link)
     return false;
 }
 
-/* A frame of a link that is not known here, and that would have this number. */
+/* A frame that belongs to no link here; a HELLO would open this one. */
 static void take_stranger(struct core *core,
                           const struct core_event *event,
                           const struct wire_header *header,
                           struct wire_cursor *body,
-                          uint64_t number)
+                          uint64_t link)
 {
-    if (header->type == WIRE_HELLO && !has_ended(core, number)) {
+    if (header->type == WIRE_HELLO && !has_ended(core, link)) {
         peer_hello(core, event, header, body);
         return;
     }
@@ -287,11 +287,11 @@ static void take_frame(struct core *core, const struct core_event *event)
         take_unreadable(core, event);
         return;
     }
-    const uint64_t number =
+    const uint64_t link =
         header.type == WIRE_HELLO ? link_number(header.link, core->epoch) : header.link;
-    HASH_FIND(hh, core->peers, &number, sizeof(number), peer);
+    HASH_FIND(hh, core->peers, &link, sizeof(link), peer);
     if (peer == NULL)
-        take_stranger(core, event, &header, &body, number);
+        take_stranger(core, event, &header, &body, link);
     else if (peer->role == event->role && strcmp(peer->key.text, event->key.text) == 0)
         take_peer_frame(core, peer, event, &header, &body);
     else

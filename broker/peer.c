@@ -311,6 +311,7 @@ static struct peer *new_peer(struct core *core,
     return &agent->peer;
 }
 
+/* Its HELLO said this number. */
 static void admit_peer(struct core *core,
                        const struct core_event *event,
                        uint64_t number,
