@@ -34,6 +34,7 @@ extern const struct verb verb_const;
 extern const struct verb verb_info;
 extern const struct verb verb_workers;
 extern const struct verb verb_status;
+extern const struct verb verb_keys;
 extern const struct verb verb_completion;
 
 /* All of them, in the order of the help text; NULL ends it. */

@@ -22,7 +22,7 @@ def test_help_lists_the_verbs_and_each_has_an_example(scoop):
     done = scoop("--help")
     assert done.returncode == 0
     for verb in ("run", "map", "each", "submit", "wait", "result", "cancel", "retry", "tasks", "const", "info", "workers", "status",
-                 "completion"):
+                 "keys", "completion"):
         assert re.search(rf"^  {verb} ", done.stdout, re.M)
         text = scoop(verb, "--help")
         assert text.returncode == 0
@@ -93,6 +93,7 @@ def test_without_a_verb_all_of_them_are_listed_as_an_error(scoop):
     ("scoop map gzip -", set(), {"--tag"}),
     ("scoop completion ", {"bash", "--help"}, {"run"}),
     ("scoop const ", {"set", "get", "unset", "--broker"}, {"run", "NAME"}),
+    ("scoop keys ", {"list", "rotate", "--json", "--cut"}, {"run", "STACK"}),
     ("scoop nonsense -", set(), {"--help"}),
 ])
 def test_bash_completes_verbs_options_and_commands(scoop, line, offered, not_offered):
