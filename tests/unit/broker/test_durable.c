@@ -160,6 +160,7 @@ Test(durable, task_that_came_early_is_taken_however_long_the_broker_stood_still)
     ask_for(&w, client, SUBMIT, 1, 77);
     w.now_ms += 11000; /* no turn came in that time */
     journal_event(&w, CORE_JOURNAL_OPENED, 0);
+    journal_is(&w, CORE_JOURNAL_UP, "");
     cr_assert_eq(client->result_count, 0, "the journal has just been read: it is there");
     confirm(&w);
     assert_told(client, 1, 1, WIRE_OK);
