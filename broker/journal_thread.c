@@ -179,7 +179,7 @@ static int restore(struct journal *journal)
     return 0;
 }
 
-/* Queue everything; *count: how many answers will come, checks and trims included. */
+/* Queue everything; *count: how many verdicts will come, before the answer to a trim. */
 static int queue_all(struct journal *journal, uint64_t trim, size_t *count)
 {
     int rc = 0;
@@ -192,10 +192,8 @@ static int queue_all(struct journal *journal, uint64_t trim, size_t *count)
         rc = store_queue_check(&journal->store, journal->confirmed);
         ++*count;
     }
-    if (rc == 0 && trim > journal->trimmed) {
+    if (rc == 0 && trim > journal->trimmed)
         rc = store_queue_trim(&journal->store, trim);
-        ++*count;
-    }
     return rc;
 }
 
@@ -228,6 +226,8 @@ static int exchange(struct journal *journal)
 
     if (rc == 0)
         rc = read_all(journal, appends, count, &worst);
+    if (rc == 0 && trim > journal->trimmed)
+        rc = store_read_trimmed(&journal->store);
     if (appends != journal->sending.count)
         publish_position(journal);
     if (rc != 0)

@@ -87,7 +87,8 @@ static int queue_words(struct store *store, const struct word *given, size_t cou
     return redis_queue(store->redis, (int)count, words, bytes);
 }
 
-static enum store_verdict verdict_of(const char *word)
+/* False: none of the words of our scripts. */
+static bool verdict_of(const redisReply *reply, enum store_verdict *out)
 {
     static const struct {
         const char *word;
@@ -97,11 +98,23 @@ static enum store_verdict verdict_of(const char *word)
         {"OTHER", STORE_OTHER}, {"TORN", STORE_TORN},
     };
 
-    for (size_t i = 0; word != NULL && i < COUNT_OF(rows); i++) {
-        if (strcmp(word, rows[i].word) == 0)
-            return rows[i].verdict;
+    for (size_t i = 0; reply->type == REDIS_REPLY_STRING && i < COUNT_OF(rows); i++) {
+        if (strcmp(reply->str, rows[i].word) == 0) {
+            *out = rows[i].verdict;
+            return true;
+        }
     }
-    return STORE_OK; /* XTRIM's number of entries */
+    return false;
+}
+
+/* The reply is `fine`, or the connection is closed. Takes the reply. */
+static int end_reply(struct store *store, redisReply *reply, bool fine)
+{
+    freeReplyObject(reply);
+    if (fine)
+        return 0;
+    redis_drop(store->redis, "an answer that is not Redis'");
+    return -EPROTO;
 }
 
 int store_read_verdict(struct store *store, enum store_verdict *out)
@@ -111,9 +124,15 @@ int store_read_verdict(struct store *store, enum store_verdict *out)
 
     if (rc != 0)
         return rc;
-    *out = verdict_of(reply->type == REDIS_REPLY_STRING ? reply->str : NULL);
-    freeReplyObject(reply);
-    return 0;
+    return end_reply(store, reply, verdict_of(reply, out));
+}
+
+int store_read_trimmed(struct store *store)
+{
+    redisReply *reply = NULL;
+    const int rc = redis_read_reply(store->redis, &reply);
+
+    return rc != 0 ? rc : end_reply(store, reply, reply->type == REDIS_REPLY_INTEGER);
 }
 
 /* ---- claim ---- */
@@ -132,7 +151,6 @@ static void read_claim(struct store *store,
                        const char *fresh,
                        struct store_claim *claim)
 {
-    claim->verdict = verdict_of(reply->element[0]->str);
     claim->created = reply->element[1]->str[0] == '\0';
     claim->epoch = strtoull(reply->element[2]->str, NULL, 10);
     claim->number = strtoull(reply->element[3]->str, NULL, 10);
@@ -177,13 +195,10 @@ int store_claim(struct store *store, struct store_claim *claim)
         rc = redis_read_reply(store->redis, &reply);
     if (rc != 0)
         return rc;
-    if (is_claim(reply))
+    const bool fine = is_claim(reply) && verdict_of(reply->element[0], &claim->verdict);
+    if (fine)
         read_claim(store, reply, fresh, claim);
-    else
-        redis_drop(store->redis, "an answer that is not Redis'");
-    rc = redis_is_connected(store->redis) ? 0 : -EPROTO;
-    freeReplyObject(reply);
-    return rc;
+    return end_reply(store, reply, fine);
 }
 
 /* ---- appending ---- */
@@ -263,9 +278,17 @@ int store_read(struct store *store, const char *after, redisReply **out)
         {"XRANGE", 6}, word_of(store->journal_key), word_of(start), {"+", 1},
         {"COUNT", 5},  word_of(PAGE_ENTRIES),
     };
-    const int rc = queue_words(store, words, COUNT_OF(words));
+    redisReply *reply = NULL;
+    int rc = queue_words(store, words, COUNT_OF(words));
 
-    return rc != 0 ? rc : redis_read_reply(store->redis, out);
+    if (rc == 0)
+        rc = redis_read_reply(store->redis, &reply);
+    if (rc != 0)
+        return rc;
+    if (reply->type != REDIS_REPLY_ARRAY) /* or it would be the end */
+        return end_reply(store, reply, false);
+    *out = reply;
+    return 0;
 }
 
 bool store_entry(const redisReply *entry, const char **id, const redisReply **batch)

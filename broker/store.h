@@ -57,13 +57,15 @@ struct store_claim {
 /* Become the journal's only writer. 0 or a negative errno of base/redis.h. */
 NODISCARD int store_claim(struct store *store, struct store_claim *claim);
 
-/* Queue the append of a sealed batch, to be answered in order by store_read_verdict(). */
+/* Queue the append of a sealed batch, to be answered by store_read_verdict(). */
 NODISCARD int store_queue_append(struct store *store, uint64_t number, const struct blob *batch);
 /* Queue a look whether we still own the journal and `number` is its last entry. */
 NODISCARD int store_queue_check(struct store *store, uint64_t number);
-/* Queue the removal of all entries before `number`. */
+/* Queue the removal of all entries before `number`, answered by store_read_trimmed(). */
 NODISCARD int store_queue_trim(struct store *store, uint64_t number);
+/* The answers, in order; what is none of them is -EPROTO, and the connection is closed. */
 NODISCARD int store_read_verdict(struct store *store, enum store_verdict *out);
+NODISCARD int store_read_trimmed(struct store *store);
 
 /* After STORE_LOST: claim it again for the same epoch, go on behind entry `number`. `batch`: sealed,
  * marks the place. */
