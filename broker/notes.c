@@ -39,6 +39,12 @@ static int tell_dropped(struct core *core, struct session *s, uint64_t no)
     return 0;
 }
 
+void notes_tell(struct core *core, struct session *s)
+{
+    if (s->notes_dropped != 0)
+        (void)!tell_dropped(core, s, s->notes_dropped_of); /* out of memory: with the next result */
+}
+
 /* Lines come before pieces of results where there is little room. */
 static bool has_room(const struct session *s, const struct wire_note *note)
 {
@@ -63,6 +69,7 @@ static void pass_line(struct core *core, struct session *s, struct wire_note *no
         return;
     }
     s->notes_dropped++;
+    s->notes_dropped_of = note->task;
     core->counters.notes_dropped++;
 }
 
@@ -87,6 +94,7 @@ static void count_dropped(struct core *core, struct session *s, const struct wir
     if (at.bad)
         return;
     s->notes_dropped += count;
+    s->notes_dropped_of = note->task;
     core->counters.notes_dropped += count;
 }
 

@@ -297,6 +297,8 @@ void session_watch(struct core *core, struct session *s)
 void session_flush(struct core *core, struct session *s)
 {
     /* First: what was told of a task comes before its result. */
+    if (s->results != NULL)
+        notes_tell(core, s);
     notes_flush(core, s);
     if (s->results != NULL) {
         peer_send(core, s->peer, steal(&s->results));

@@ -74,6 +74,7 @@ struct session {
     uint32_t wants;             /* kinds of notes, as HELLO said */
     struct blob *notes;         /* frame being filled, NULL: none */
     uint64_t notes_dropped;     /* since the last one that was sent */
+    uint64_t notes_dropped_of;  /* the last one's task, as its client numbers it */
     uint64_t kept;              /* bytes of results that are inputs of its tasks */
     struct constant *constants; /* that it has set, and that end with it; utlist DL */
     struct known_values values; /* of its client, that hosts may keep */
@@ -322,6 +323,8 @@ NODISCARD int notes_take(struct core *core,
                          struct wire_cursor *body);
 /* Send what has gathered for a session. */
 void notes_flush(struct core *core, struct session *s);
+/* Before a result: if lines were dropped, and none came behind them to say so, it is said now. */
+void notes_tell(struct core *core, struct session *s);
 /* A task waits for its children: if it is a client's it counts as one that has run for a while. */
 void notes_parked(struct core *core, struct task *task);
 /* An attempt is over, and the task runs again or not: what its session is to know goes before the result. */

@@ -86,3 +86,25 @@ Test(notes, that_a_slow_reader_does_not_take_are_dropped_and_told)
     cr_assert_eq(client->result_count, 1);
     finish(&w);
 }
+
+Test(notes, that_were_dropped_last_are_told_before_the_result)
+{
+    struct world w = given_world();
+    struct end *agent = given_agent(&w, 1);
+    struct end *client = given_listener(&w, LINES);
+    const uint32_t more = CORE_NOTES_BYTES / WIRE_NOTE_MAX + 100;
+
+    submit(&w, client, 1, 1);
+    for (uint32_t i = 0; i < more; i++)
+        tell(&w, agent, &agent->tasks[0], WIRE_NOTE_STDOUT, WIRE_NOTE_MAX - 256);
+    turn(&w);
+    const uint32_t came = client->note_count;
+    answer(&w, agent, 1, WIRE_OK);
+    cr_assert_eq(client->note_count, came + 1);
+    cr_assert_eq(client->notes[came % TASKS_MAX].kind, WIRE_NOTE_DROPPED);
+    cr_assert_eq(client->notes[came % TASKS_MAX].task, 1);
+    cr_assert_eq(client->notes[came % TASKS_MAX].dropped, more - came);
+    cr_assert_eq(client->notes[came % TASKS_MAX].results_before, 0);
+    cr_assert_eq(client->result_count, 1);
+    finish(&w);
+}
