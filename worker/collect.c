@@ -8,6 +8,8 @@
 #include "news.h"
 #include "transfers.h"
 
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Longest failure record: code, two texts with their lengths. */
@@ -15,6 +17,9 @@
 
 /* A task whose result travels in pieces is not short, however fast it ran: not many are fed ahead. */
 #define MOVED_US 10000
+
+/* Of a record, head included; most results are small. */
+#define COPY_BYTES 256
 
 /* What a record is taken in with. */
 struct taking {
@@ -365,9 +370,22 @@ static int begin_large(struct executor *e, const struct channel_outcome *head)
     return 1;
 }
 
+/* The record as one piece that nobody changes any more, in copy[COPY_BYTES]; larger ones are read where they
+ * are. NULL: a function overwrites the ring just now, from its start on: the head is not what it was. */
+static const uint8_t *
+hold_record(const uint8_t *record, const struct channel_outcome *head, size_t total, uint8_t *copy)
+{
+    if (total > COPY_BYTES)
+        return record;
+    memcpy(copy, record, total);
+    atomic_signal_fence(memory_order_seq_cst); /* the head is read once more, behind the rest */
+    return memcmp(record, head, sizeof(*head)) == 0 ? copy : NULL;
+}
+
 /* One record, or a piece of one. 1: done, 0: it is not there yet, else an error. */
 static int collect_one(const struct taking *t)
 {
+    alignas(CHANNEL_ALIGNMENT) uint8_t copy[COPY_BYTES];
     struct executor *const e = t->executor;
     struct ring *const ring = &e->channel.outcomes;
     struct channel_outcome head;
@@ -387,7 +405,8 @@ static int collect_one(const struct taking *t)
         return begin_large(e, &head);
     if (ready < total)
         return 0;
-    const int result = take_record(t, &head, ring_take_at(ring) + sizeof(head));
+    const uint8_t *const record = hold_record(ring_take_at(ring), &head, total, copy);
+    const int result = record != NULL ? take_record(t, &head, record + sizeof(head)) : -EPROTO;
     ring_take(ring, total);
     return result != 0 ? result : 1;
 }
